@@ -1,0 +1,887 @@
+/*
+ * adopt.c: the history that another tool has kept in its table, as rung's ledger.
+ *
+ * Finds the table, reads it, lays it beside rung's files, and writes one row for each
+ * file that the tool has applied: all in one transaction, under rung's advisory lock
+ * and the tool's own, with the table locked against writers.
+ *
+ * Invariant: the old table is only read (and renamed, where that was asked for);
+ * nothing is written unless every row of it has its file, or --skip was given.
+ */
+#include "import.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A file of rung's, and what the tool's table says of it. */
+struct claim {
+    struct sqlfile *file;
+    const struct migration *migration; /* of SOURCE; NULL: it was not given */
+    const char *key;                   /* the tool's version of it */
+    const char *title;
+    bool applied, there;
+    struct history_row row;
+    const char *note;
+};
+
+struct state {
+    const struct adoption *wish;
+    struct sqldir dir;
+    struct conversion source; /* tool NULL: not given */
+    struct pg pg;
+    struct ledger ledger;
+    struct history history;
+    struct keep keep;
+    struct claim *claims; /* by version */
+    size_t n;
+    bool renumbered;                 /* the keys stand in the titles */
+    size_t unknown;                  /* rows without a file */
+    char quoted[4 * NAME_BYTES + 8]; /* the tool's table */
+    char shown[4 * NAME_BYTES + 8];
+};
+
+static bool
+query(
+    struct state *s, PQExpBuffer sql, struct pg_tables *tables, struct rung_error *err)
+{
+    return PQExpBufferBroken(sql) ? err_memory(err)
+                                  : pg_query(&s->pg, sql->data, tables, err);
+}
+
+static void
+say(const struct state *s, const char *message, const char *hint)
+{
+    s->wish->note(s->wish->arg, message, hint);
+}
+
+/* ---- the tool's table ------------------------------------------------------------ */
+
+/* Tables of these names, with their columns. */
+static void
+sql_candidates(PQExpBuffer sql, const struct state *s, const struct ledger *named)
+{
+    const struct history_tool *tool;
+
+    appendPQExpBufferStr(sql,
+        "SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid),"
+        " pg_catalog.array_to_string(ARRAY(SELECT a.attname::pg_catalog.text FROM"
+        " pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND"
+        " a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), ',')"
+        " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n"
+        " ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+        " WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relpersistence"
+        " OPERATOR(pg_catalog.<>) 't' AND (false");
+    for (size_t i = 0; (tool = history_tool_at(i)) != NULL; i++) {
+        if (s->wish->from != NULL && strcmp(s->wish->from, tool->word) != 0)
+            continue;
+        appendPQExpBufferStr(sql, " OR c.relname OPERATOR(pg_catalog.=) ");
+        ledger_sql_literal(sql, named != NULL ? named->table : tool->table);
+        if (named != NULL ? named->wanted_schema[0] != '\0' : tool->schema != NULL) {
+            appendPQExpBufferStr(sql, " AND n.nspname OPERATOR(pg_catalog.=) ");
+            ledger_sql_literal(
+                sql, named != NULL ? named->wanted_schema : tool->schema);
+        }
+    }
+    appendPQExpBufferStr(sql, ") ORDER BY 4 DESC, 2, 3;\n");
+}
+
+/* Is `name` among the names that commas separate? */
+static bool
+is_listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0'))
+            return true;
+    return false;
+}
+
+static bool
+has_columns(const struct history_tool *tool, const char *columns)
+{
+    for (size_t i = 0; i < 4 && tool->columns[i] != NULL; i++)
+        if (!is_listed(columns, tool->columns[i]))
+            return false;
+    return true;
+}
+
+/* Whose table is it?  The more telling tools come first; one with a ledger's columns is
+ * rung's. */
+static const struct history_tool *
+whose(const struct state *s, const char *table, const char *columns)
+{
+    const struct history_tool *tool;
+    bool ours = is_listed(columns, "version") && is_listed(columns, "filename")
+                && is_listed(columns, "checksum") && is_listed(columns, "applied_at");
+
+    if (s->wish->from != NULL) {
+        tool = history_tool_find(s->wish->from);
+        return has_columns(tool, columns) ? tool : NULL;
+    }
+    for (size_t i = 0; !ours && (tool = history_tool_at(i)) != NULL; i++)
+        if ((s->wish->old_table != NULL || strcmp(tool->table, table) == 0)
+            && has_columns(tool, columns))
+            return tool;
+    return NULL;
+}
+
+static bool
+no_table(const struct state *s, struct rung_error *err)
+{
+    const struct history_tool *tool =
+        s->wish->from == NULL ? NULL : history_tool_find(s->wish->from);
+
+    if (tool == NULL)
+        err_set(err, RUNG_DRIFT, "there is no table of a tool that rung-import knows");
+    else
+        err_set(err, RUNG_DRIFT, "there is no %s of %s's",
+            s->wish->old_table != NULL ? s->wish->old_table : tool->table, tool->name);
+    return err_hint(err,
+        "Is it this database?  Say with --old-table SCHEMA.TABLE where "
+        "the tool keeps its history.");
+}
+
+static bool
+take_table(struct state *s, const PGresult *res, struct rung_error *err)
+{
+    struct history *h = &s->history;
+    struct ledger name = { 0 };
+    bool visible = false;
+
+    for (int i = 0; i < PQntuples(res); i++) {
+        const char *table = PQgetvalue(res, i, 2);
+        const struct history_tool *tool = whose(s, table, PQgetvalue(res, i, 4));
+
+        if (tool == NULL)
+            continue;
+        if (h->tool != NULL && visible && PQgetvalue(res, i, 3)[0] != 't')
+            break; /* the search_path decides */
+        if (h->tool != NULL) {
+            err_set(err, RUNG_DRIFT, "there are several: %s.%s of %s's, %s.%s of %s's",
+                h->schema, h->table, h->tool->name, PQgetvalue(res, i, 1), table,
+                tool->name);
+            return err_hint(
+                err, "Say which with --from TOOL or --old-table SCHEMA.TABLE.");
+        }
+        h->tool = tool;
+        h->oid = (uint32_t)strtoul(PQgetvalue(res, i, 0), NULL, 10);
+        text_format(h->schema, sizeof h->schema, "%s", PQgetvalue(res, i, 1));
+        text_format(h->table, sizeof h->table, "%s", table);
+        visible = PQgetvalue(res, i, 3)[0] == 't';
+    }
+    if (h->tool == NULL)
+        return no_table(s, err);
+    text_format(name.schema, sizeof name.schema, "%s", h->schema);
+    text_format(name.table, sizeof name.table, "%s", h->table);
+    if (!ledger_requalify(&name, err))
+        return false;
+    text_format(s->quoted, sizeof s->quoted, "%s", name.quoted);
+    ledger_shown(&name, s->shown, sizeof s->shown);
+    return true;
+}
+
+/* Where are the tool's table and the ledger?  As this session's search_path says. */
+static bool
+find_tables(struct state *s, struct rung_error *err)
+{
+    struct ledger named;
+    struct pg_tables tables = { .n = 0 };
+    PQExpBufferData sql;
+    bool ok;
+
+    if (s->wish->old_table != NULL && !ledger_name(&named, s->wish->old_table, err))
+        return false;
+    initPQExpBuffer(&sql);
+    ledger_sql_find(&sql, &s->ledger);
+    sql_candidates(&sql, s, s->wish->old_table == NULL ? NULL : &named);
+    ok = query(s, &sql, &tables, err) && ledger_found(&s->ledger, tables.tables[0], err)
+         && take_table(s, tables.tables[1], err);
+    if (ok)
+        text_format(s->history.database, NAME_BYTES, "%s", s->ledger.database);
+    pg_tables_clear(&tables);
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
+/* ---- the transaction ------------------------------------------------------------- */
+
+#define TABLE_LOCK_TIMEOUT "3s"
+
+#define TRY_AGAIN "Nothing was changed. Try again when it is done."
+
+/* The transaction in which all is read and written; with the locks where it writes. */
+static bool
+begin(struct state *s, struct rung_error *err)
+{
+    const struct history_tool *tool = s->history.tool;
+    int64_t key =
+        tool->lock_key != NULL ? tool->lock_key(&s->keep, &s->history) : tool->lock;
+    struct pg_tables tables = { .n = 0 };
+    PQExpBufferData sql;
+    bool ok;
+
+    initPQExpBuffer(&sql);
+    appendPQExpBuffer(&sql,
+        "BEGIN ISOLATION LEVEL READ COMMITTED, %s;\nSET LOCAL ROLE NONE;\n"
+        "SET LOCAL statement_timeout = 0;\nSET LOCAL search_path = pg_catalog;\n"
+        "SET LOCAL lock_timeout = '" TABLE_LOCK_TIMEOUT "';\n",
+        s->wish->write ? "READ WRITE" : "READ ONLY");
+    for (int i = 0; s->wish->write && i < (key == 0 ? 1 : 2); i++)
+        appendPQExpBuffer(&sql, "SELECT pg_try_advisory_xact_lock(%lld);\n",
+            (long long)(i == 0 ? s->ledger.lock_key : key));
+    ok = query(s, &sql, &tables, err);
+    for (size_t i = 0; ok && i < tables.n; i++) {
+        if (PQgetvalue(tables.tables[i], 0, 0)[0] == 't')
+            continue;
+        ok = err_set(err, RUNG_LOCKED, "%s is at work: it holds its advisory lock",
+            i == 0 ? "another rung" : s->history.tool->name);
+        err_hint(err, TRY_AGAIN);
+    }
+    pg_tables_clear(&tables);
+    resetPQExpBuffer(&sql);
+    if (ok && s->wish->write) {
+        appendPQExpBuffer(
+            &sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n", s->quoted);
+        ok = query(s, &sql, NULL, err);
+        if (!ok && strcmp(err->sqlstate, "55P03") == 0) {
+            err_set(err, RUNG_LOCKED, "%s is at work: its table is locked",
+                s->history.tool->name);
+            err_hint(err, TRY_AGAIN);
+        }
+    }
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
+static bool
+read_rows(struct state *s, struct pg_tables *tables, struct rung_error *err)
+{
+    const char *text = s->history.tool->query, *hole = strstr(text, "%s");
+    PQExpBufferData sql;
+    bool ok;
+
+    initPQExpBuffer(&sql);
+    appendPQExpBufferStr(&sql, "SELECT ");
+    appendBinaryPQExpBuffer(&sql, text, (size_t)(hole - text));
+    appendPQExpBuffer(&sql, "%s%s;\n", s->quoted, hole + 2);
+    ok = query(s, &sql, tables, err);
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
+static const char *
+value(struct state *s, const PGresult *res, int row, int column)
+{
+    return PQgetisnull(res, row, column)
+               ? NULL
+               : keep_text(&s->keep, str_of(PQgetvalue(res, row, column)));
+}
+
+/* ---- files ----------------------------------------------------------------------- */
+
+/* "1.2" of 003_1.2_users.sql: what a title begins with. */
+static struct str
+leading_key(const char *title)
+{
+    struct str s = str_of(title);
+    size_t gap = str_find(s, STR("_"), 0);
+
+    return gap == STR_NONE ? s : str_slice(s, 0, gap);
+}
+
+static bool
+list_files(struct state *s, struct rung_error *err)
+{
+    if (!sqldir_open(&s->dir, s->wish->options->directory, err)
+        || !sqldir_hash(&s->dir, false, err))
+        return false;
+    s->claims = keep_room(&s->keep, (s->dir.n + 1) * sizeof *s->claims);
+    for (size_t i = 0; s->claims != NULL && i < s->dir.n; i++) {
+        struct sqlfile *file = s->dir.files[i];
+        struct claim *claim = &s->claims[s->n];
+
+        if (file->type != SQLFILE_UP)
+            continue;
+        claim->file = file;
+        claim->key = keep_format(
+            &s->keep, "%.*s", (int)strspn(file->name, "0123456789"), file->name);
+        claim->title = keep_text(&s->keep, sqlfile_title(str_of(file->name)));
+        s->n++;
+    }
+    return !s->keep.failed || err_memory(err);
+}
+
+/* With SOURCE: each of our files must be what its file there converts to. */
+static bool
+compare_source(struct state *s, struct rung_error *err)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct claim *claim = &s->claims[i];
+
+        for (size_t k = 0; k < s->source.n; k++) {
+            const struct migration *m = &s->source.migrations[k];
+            struct checksum *sum;
+            char hex[CHECKSUM_BYTES];
+            bool ok;
+
+            if (m->refused || strcmp(m->up_name, claim->file->name) != 0)
+                continue;
+            sum = checksum_new(err);
+            ok = sum != NULL && checksum_update(sum, text_bytes(&m->up), err)
+                 && checksum_hex(sum, hex, err);
+            checksum_free(sum);
+            if (!ok)
+                return false;
+            if (strcmp(hex, claim->file->checksum) != 0) {
+                err_set(err, RUNG_DRIFT, "%s is not what %s converts to",
+                    claim->file->name, m->up_path);
+                return err_hint(err, "Convert it anew with `rung-import files`.");
+            }
+            claim->migration = m;
+        }
+    }
+    return true;
+}
+
+static bool
+open_source(struct state *s, struct rung_error *err)
+{
+    const struct tool *tool = tool_find(s->history.tool->word);
+
+    if (s->wish->source == NULL)
+        return true;
+    if (tool == NULL)
+        return err_set(err, RUNG_USAGE, "files of %s are not read: leave SOURCE out",
+            s->history.tool->name);
+    return (tool->read != NULL
+                   ? tool->read(&s->source, &s->wish->source, 1, err)
+                   : conversion_read(&s->source, tool, s->wish->source, err))
+           && compare_source(s, err);
+}
+
+/* ---- rows and files -------------------------------------------------------------- */
+
+/* Does a title say what the tool calls it?  Case, blanks and underscores do not matter.
+ */
+static bool
+same_name(const char *title, const char *name)
+{
+    char ours[TITLE_ROOM], theirs[TITLE_ROOM];
+
+    if (name == NULL)
+        return true;
+    convert_title(ours, title, TITLE_ROOM);
+    convert_title(theirs, name, TITLE_ROOM);
+    for (char *p = ours; *p != '\0'; p++)
+        *p = *p == ' ' || *p == '-' ? '_' : *p;
+    for (char *p = theirs; *p != '\0'; p++)
+        *p = *p == ' ' || *p == '-' ? '_' : *p;
+    return str_eq_fold(str_of(ours), str_of(theirs));
+}
+
+/* Does the file's title begin with the key?  Then *rest is what follows. */
+static bool
+begins_with_key(const struct claim *claim, const char *key, const char **rest)
+{
+    char fit[TITLE_ROOM];
+    struct str title = str_of(claim->title), wanted;
+
+    wanted = str_of(convert_title(fit, key, TITLE_ROOM));
+    if (!str_starts(title, wanted))
+        return false;
+    *rest = claim->title + wanted.n;
+    if (**rest == '_')
+        ++*rest;
+    else if (**rest != '\0')
+        return false;
+    return true;
+}
+
+static bool
+is_number(const char *key)
+{
+    return key[0] != '\0' && key[strspn(key, "0123456789")] == '\0';
+}
+
+/* The file of a row.  Several may have one name (a change that was reworked): then the
+ * first that is not taken yet. */
+static struct claim *
+find_claim(struct state *s, bool renumbered, const char *key, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct claim *claim = &s->claims[i];
+        const char *rest = claim->title;
+        bool hit = renumbered ? begins_with_key(claim, key, &rest)
+                              : is_number(key) && convert_compare(claim->key, key) == 0;
+
+        if (hit && !claim->applied && same_name(rest, name))
+            return claim;
+    }
+    return NULL;
+}
+
+/* Are the tool's versions the files' numbers, or do they stand in their titles? */
+static void
+find_out_numbering(struct state *s, const PGresult *res)
+{
+    size_t kept = 0, renumbered = 0;
+
+    if (s->source.tool != NULL) {
+        s->renumbered = s->source.renumbered;
+        return;
+    }
+    for (int i = 0; i < PQntuples(res); i++) {
+        const char *key = PQgetvalue(res, i, 0);
+
+        kept += find_claim(s, false, key, NULL) != NULL;
+        renumbered += find_claim(s, true, key, NULL) != NULL;
+    }
+    s->renumbered = renumbered > 0 && renumbered >= kept;
+}
+
+/* The bytes that the tool had: rung's, without the directive that was put on top. */
+static struct str
+original_bytes(struct state *s, const struct claim *claim, struct str whole)
+{
+    static const struct str directive = { "-- rung: no-transaction\n", 24 };
+    size_t mark = str_starts(whole, STR("\xEF\xBB\xBF")) ? 3 : 0;
+    char *copy;
+
+    if (claim->migration != NULL)
+        return claim->migration->original;
+    if (!str_starts(str_from(whole, mark), directive))
+        return whole;
+    copy = keep_room(&s->keep, whole.n + 1);
+    if (copy == NULL)
+        return whole;
+    memcpy(copy, whole.p, mark);
+    memcpy(copy + mark, whole.p + mark + directive.n, whole.n - mark - directive.n);
+    return (struct str){ copy, whole.n - directive.n };
+}
+
+static bool
+load_file(struct state *s, const struct claim *claim, struct str *whole,
+    struct rung_error *err)
+{
+    char *room = keep_room(&s->keep, (size_t)claim->file->size + 1);
+    struct source src;
+    bool ok;
+
+    *whole = (struct str){ room, 0 };
+    if (room == NULL)
+        return err_memory(err);
+    if (!source_open(&src, &s->dir, claim->file, err))
+        return false;
+    ok = source_read(&src, 0, room, (size_t)claim->file->size, &whole->n, err);
+    source_close(&src);
+    return ok;
+}
+
+static bool
+check_sum(struct state *s, const struct claim *claim, const struct history_row *row,
+    struct rung_error *err)
+{
+    struct evidence evidence = { .file = claim->file };
+    struct str whole;
+    bool same;
+
+    if (s->history.tool->sum == NULL || row->sum == NULL)
+        return true;
+    if (!load_file(s, claim, &whole, err))
+        return false;
+    evidence.original = original_bytes(s, claim, whole);
+    if (claim->migration != NULL)
+        evidence.path = claim->migration->up_path;
+    same = s->history.tool->sum(&s->keep, row, &evidence);
+    if (s->keep.failed)
+        return err_memory(err);
+    if (same)
+        return true;
+    err_set(err, RUNG_DRIFT,
+        "%s is not the file that %s has applied: its checksum differs",
+        claim->file->name, s->history.tool->name);
+    return err_hint(err, "Bring back the file that was applied, and convert it anew.");
+}
+
+static void
+unknown_row(struct state *s, const struct history_row *row)
+{
+    char key[128], name[128];
+
+    s->unknown++;
+    say(s,
+        keep_format(&s->keep, "%s has applied %s%s%s: no file is it%s",
+            s->history.tool->name, text_escape(key, sizeof key, str_of(row->key)),
+            row->name == NULL ? "" : " ",
+            row->name == NULL ? "" : text_escape(name, sizeof name, str_of(row->name)),
+            s->wish->skip ? "; left out" : ""),
+        NULL);
+}
+
+/* Flyway began with a database that existed: what is not above that is in it. */
+static void
+claim_baseline(struct state *s, const struct history_row *row)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct claim *claim = &s->claims[i];
+        struct str lead = leading_key(claim->title);
+        const char *key = s->renumbered ? keep_text(&s->keep, lead) : claim->key;
+
+        if (convert_compare(key, row->key) > 0)
+            continue;
+        claim->applied = true;
+        claim->row = *row;
+        claim->note =
+            keep_format(&s->keep, "adopted from %s: not above its baseline %s",
+                s->history.tool->name, row->key);
+    }
+}
+
+/* The claim that a row has made, to be taken back. */
+static void
+take_back(struct state *s, const struct history_row *row)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->claims[i].applied && s->claims[i].row.key != NULL
+            && convert_compare(s->claims[i].row.key, row->key) == 0)
+            s->claims[i].applied = false;
+}
+
+static const char *
+note_for(struct state *s)
+{
+    static const char *const more[] = { [TIME_NONE] = ", which keeps no time",
+        [TIME_LOCAL] = ", whose times have no zone",
+        [TIME_ZONED] = "" };
+
+    return keep_format(&s->keep, "adopted from %s%s", s->history.tool->name,
+        more[s->history.tool->time]);
+}
+
+static bool
+claim_row(struct state *s, const struct history_row *row, struct rung_error *err)
+{
+    struct claim *claim;
+
+    if (row->flag != NULL && strcmp(row->flag, "ignored") == 0)
+        return true;
+    if (row->flag != NULL && strcmp(row->flag, "baseline") == 0) {
+        claim_baseline(s, row);
+        return true;
+    }
+    if (row->flag != NULL && strcmp(row->flag, "undone") == 0) {
+        take_back(s, row);
+        return true;
+    }
+    if (row->flag != NULL) {
+        err_set(err, RUNG_DRIFT, "%s has left version %s %s", s->history.tool->name,
+            row->key, row->flag);
+        return err_hint(err, "Mend that with %s first.", s->history.tool->name);
+    }
+    claim = find_claim(s, s->renumbered, row->key, row->name);
+    if (claim == NULL) {
+        unknown_row(s, row);
+        return true;
+    }
+    if (!check_sum(s, claim, row, err))
+        return false;
+    claim->applied = true;
+    claim->row = *row;
+    claim->note = note_for(s);
+    return true;
+}
+
+/* One row says how far the tool is: the files up to there are applied. */
+static void
+claim_older(struct state *s)
+{
+    size_t last = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        if (s->claims[i].applied)
+            last = i;
+    for (size_t i = 0; i < last; i++) {
+        s->claims[i].applied = true;
+        s->claims[i].note = note_for(s);
+    }
+    if (last > 0)
+        say(s,
+            keep_format(&s->keep,
+                "%s records its newest version alone: what is below %s counts as applied",
+                s->history.tool->name, s->claims[last].file->name),
+            NULL);
+}
+
+/* What a revision stands on: claimed, unless it was.  *more: some were. */
+static bool
+claim_parents(
+    struct state *s, const struct claim *claim, bool *more, struct rung_error *err)
+{
+    struct str whole, parents;
+
+    if (!load_file(s, claim, &whole, err))
+        return false;
+    parents = alembic_parents(&s->keep, whole);
+    for (struct str word; (word = alembic_next(&parents)).n > 0;) {
+        struct claim *parent =
+            find_claim(s, s->renumbered, keep_text(&s->keep, word), NULL);
+
+        if (parent == NULL)
+            continue; /* it was claimed, or it is not here */
+        parent->applied = true;
+        parent->note = note_for(s);
+        *more = true;
+    }
+    return true;
+}
+
+/* The rows are heads: what they stand on is applied, too. */
+static bool
+claim_ancestors(struct state *s, struct rung_error *err)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < s->n; i++)
+            if (s->claims[i].applied && !claim_parents(s, &s->claims[i], &more, err))
+                return false;
+    }
+    return true;
+}
+
+static bool
+claim_rows(struct state *s, struct rung_error *err)
+{
+    struct pg_tables tables = { .n = 0 };
+    const PGresult *res;
+    bool ok;
+
+    if (!read_rows(s, &tables, err)) {
+        pg_tables_clear(&tables);
+        return false;
+    }
+    res = tables.tables[0];
+    find_out_numbering(s, res);
+    ok = true;
+    for (int i = 0; ok && i < PQntuples(res); i++) {
+        struct history_row row = { .key = value(s, res, i, 0),
+            .name = value(s, res, i, 1),
+            .applied = value(s, res, i, 2),
+            .sum = value(s, res, i, 3),
+            .by = value(s, res, i, 4),
+            .ms = value(s, res, i, 5),
+            .flag = value(s, res, i, 6) };
+
+        if (row.key == NULL)
+            row.key = "";
+        ok = claim_row(s, &row, err);
+    }
+    pg_tables_clear(&tables);
+    if (ok && s->history.tool->reach == REACH_UP_TO)
+        claim_older(s);
+    if (ok && s->history.tool->reach == REACH_ANCESTORS)
+        ok = claim_ancestors(s, err);
+    if (ok && s->unknown > 0 && !s->wish->skip) {
+        ok = err_set(err, RUNG_DRIFT, "the history of %s has what the files have not",
+            s->history.tool->name);
+        err_hint(err,
+            "Nothing was recorded. Convert its files with `rung-import files "
+            "--from %s SOURCE --write`, or leave these out with --skip.",
+            s->history.tool->word);
+    }
+    return ok && s->keep.failed ? err_memory(err) : ok;
+}
+
+/* ---- the ledger ------------------------------------------------------------------ */
+
+/* Refuse a table of the ledger's name that is none: whose is it? */
+static bool
+check_columns(struct state *s, struct rung_error *err)
+{
+    struct pg_tables tables = { .n = 0 };
+    struct ledger found = s->ledger;
+    PQExpBufferData sql;
+    size_t columns = 0;
+    bool ok;
+
+    text_format(found.given, sizeof found.given, "%s", found.quoted);
+    initPQExpBuffer(&sql);
+    ledger_sql_columns(&sql, &found);
+    ok = query(s, &sql, &tables, err);
+    for (int i = 0; ok && i < PQntuples(tables.tables[0]); i++)
+        columns += is_listed(
+            "version,filename,checksum,applied_at", PQgetvalue(tables.tables[0], i, 0));
+    if (ok && columns < 4)
+        ok = ledger_foreign(&found, tables.tables[0], err);
+    pg_tables_clear(&tables);
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
+/* A file that is in the ledger already is left as it is. */
+static bool
+compare_rows(struct state *s, const struct ledger_rows *rows, struct rung_error *err)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        for (size_t k = 0; k < s->n; k++) {
+            struct claim *claim = &s->claims[k];
+
+            if (claim->file->version != rows->rows[i].version)
+                continue;
+            claim->there = true;
+            if (claim->applied
+                && strcmp(claim->file->checksum, rows->rows[i].checksum) != 0)
+                return err_set(err, RUNG_DRIFT,
+                    "the ledger has another %s already: its checksum differs",
+                    claim->file->name);
+        }
+    return true;
+}
+
+/* What the ledger has already, if there is one. */
+static bool
+read_ledger(struct state *s, struct rung_error *err)
+{
+    struct pg_tables tables = { .n = 0 };
+    struct ledger_rows rows = { 0 };
+    PQExpBufferData sql;
+    bool widen = false, ok;
+
+    if (s->ledger.oid == 0 || s->ledger.oid == s->history.oid)
+        return true;
+    if (!check_columns(s, err))
+        return false;
+    initPQExpBuffer(&sql);
+    ledger_sql_inspect(&sql, &s->ledger);
+    ledger_sql_rows(&sql, &s->ledger);
+    ok = query(s, &sql, &tables, err)
+         && ledger_judge(&s->ledger, tables.tables[0], &widen, err)
+         && ledger_decode(&rows, tables.tables[1], err);
+    pg_tables_clear(&tables);
+    if (ok && widen && s->wish->write) {
+        resetPQExpBuffer(&sql);
+        ledger_sql_widen(&sql, &s->ledger);
+        ok = query(s, &sql, NULL, err);
+    }
+    termPQExpBuffer(&sql);
+    ok = ok && compare_rows(s, &rows, err);
+    ledger_rows_free(&rows);
+    return ok;
+}
+
+/* Is the tool's table where the ledger is to be?  What is to be done about that. */
+static bool
+make_room(struct state *s, PQExpBuffer sql, struct rung_error *err)
+{
+    char name[2 * NAME_BYTES + 3];
+    struct ledger renamed = { 0 };
+
+    if (s->ledger.oid == s->history.oid && !s->wish->replace) {
+        err_set(
+            err, RUNG_DRIFT, "%s is %s's own table", s->shown, s->history.tool->name);
+        return err_hint(err,
+            "Write beside it with --table NAME (and always give rung that "
+            "name), or have it renamed to %s_%s with --replace.",
+            s->history.table, s->history.tool->word);
+    }
+    if (s->ledger.oid == s->history.oid) {
+        text_format(renamed.table, sizeof renamed.table, "%s_%s", s->history.table,
+            s->history.tool->word);
+        for (char *p = renamed.table; *p != '\0'; p++)
+            *p = *p == '-' ? '_' : *p;
+        appendPQExpBuffer(sql, "ALTER TABLE %s RENAME TO %s;\n", s->quoted,
+            ledger_quote(name, sizeof name, renamed.table));
+        s->ledger.oid = 0;
+    }
+    if (s->ledger.oid == 0 && s->ledger.schema[0] == '\0')
+        return err_set(err, RUNG_DRIFT,
+            "the search_path names no schema to create %s in", s->ledger.table);
+    if (s->ledger.oid == 0)
+        ledger_sql_create(sql, &s->ledger);
+    return true;
+}
+
+static bool
+write_rows(struct state *s, struct rung_error *err)
+{
+    PQExpBufferData sql;
+    bool ok;
+
+    initPQExpBuffer(&sql);
+    ok = make_room(s, &sql, err);
+    for (size_t i = 0; ok && i < s->n; i++) {
+        const struct claim *claim = &s->claims[i];
+        struct ledger_entry entry = { .version = claim->file->version,
+            .filename = claim->file->name,
+            .checksum = claim->file->checksum };
+
+        if (claim->applied && !claim->there)
+            ledger_sql_adopt(&sql, &s->ledger, &entry, claim->row.applied,
+                claim->row.by,
+                claim->row.ms == NULL ? -1 : strtoll(claim->row.ms, NULL, 10),
+                claim->note);
+    }
+    appendPQExpBufferStr(&sql, "COMMIT;\n");
+    ok = ok && query(s, &sql, NULL, err);
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+static void
+tell_all(const struct state *s)
+{
+    size_t applied = 0, there = 0;
+    PQExpBufferData sql;
+
+    for (size_t i = 0; i < s->n; i++) {
+        const struct claim *claim = &s->claims[i];
+        struct adopted adopted = { .filename = claim->file->name,
+            .applied = claim->row.applied,
+            .there = claim->there };
+
+        applied += claim->applied;
+        there += claim->applied && claim->there;
+        if (claim->applied)
+            s->wish->tell(s->wish->arg, &adopted);
+    }
+    initPQExpBuffer(&sql);
+    appendPQExpBuffer(&sql, "%s has applied %zu of %zu files (%s in database %s)",
+        s->history.tool->name, applied, s->n, s->shown, s->history.database);
+    if (there > 0)
+        appendPQExpBuffer(&sql, "; %zu are recorded already", there);
+    if (!PQExpBufferDataBroken(sql))
+        say(s, sql.data, NULL);
+    termPQExpBuffer(&sql);
+}
+
+bool
+adopt(const struct adoption *adoption, struct rung_error *err)
+{
+    struct state s = { .wish = adoption,
+        .dir.fd = -1,
+        .pg.options = adoption->options,
+        .source.dir.fd = -1 };
+    bool ok = ledger_name(&s.ledger, adoption->options->table, err)
+              && pg_connect_start(&s.pg, adoption->options, err) && list_files(&s, err)
+              && pg_connect_finish(&s.pg, err) && find_tables(&s, err)
+              && open_source(&s, err) && begin(&s, err) && claim_rows(&s, err)
+              && read_ledger(&s, err);
+
+    if (ok && adoption->write)
+        ok = write_rows(&s, err);
+    if (ok)
+        tell_all(&s);
+    if (ok && !adoption->write && s.ledger.oid == s.history.oid && !adoption->replace)
+        say(&s,
+            keep_format(&s.keep, "%s is %s's own table", s.shown, s.history.tool->name),
+            "With --yes, add --table NAME to write beside it, or --replace to rename it.");
+    pg_close(&s.pg);
+    conversion_free(&s.source);
+    sqldir_close(&s.dir);
+    keep_free(&s.keep);
+    return ok;
+}

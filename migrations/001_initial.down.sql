@@ -1,0 +1,3 @@
+DROP TABLE model_configurations;
+DROP TABLE system_settings;
+DROP TABLE users;

@@ -1,0 +1,371 @@
+/*
+ * tables.c: where each tool keeps its history: its table, its lock, its checksums.
+ *
+ * One row of the table below for each tool.  Its query has the columns that adopt.c
+ * reads; it runs with search_path = pg_catalog, so that no function of the user's is
+ * called.
+ *
+ * Sources: the tools' own code; docs/adopt.md names what was taken from where.
+ */
+#include "import.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- checksums ------------------------------------------------------------------- */
+
+/* Source: RFC 1952, 8: the CRC-32 of ISO 3309, bit by bit. */
+static uint32_t
+crc32_update(uint32_t crc, struct str bytes)
+{
+    crc = ~crc;
+    for (size_t i = 0; i < bytes.n; i++) {
+        crc ^= (unsigned char)bytes.p[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xEDB88320) : 0);
+    }
+    return ~crc;
+}
+
+static const char *
+hex_digest(struct keep *keep, const EVP_MD *md, const struct str *parts, size_t n)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
+    unsigned int size = 0;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, md, NULL) == 1;
+
+    for (size_t i = 0; ok && i < n; i++)
+        ok = EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1;
+    ok = ok && EVP_DigestFinal_ex(ctx, digest, &size) == 1;
+    EVP_MD_CTX_free(ctx);
+    for (unsigned int i = 0; ok && i < size; i++)
+        (void)snprintf(hex + 2 * i, sizeof hex - 2 * i, "%02x", digest[i]);
+    keep->failed |= !ok;
+    return keep_text(keep, str_of(hex));
+}
+
+static bool
+sum_sqlx(struct keep *keep, const struct history_row *row, const struct evidence *file)
+{
+    return strcmp(row->sum, hex_digest(keep, EVP_sha384(), &file->original, 1)) == 0;
+}
+
+/* Over the lines without their ends (LF, CR, CRLF) and without a byte order mark. */
+static bool
+sum_flyway(
+    struct keep *keep, const struct history_row *row, const struct evidence *file)
+{
+    struct str rest = file->original;
+    uint32_t crc = 0;
+    int32_t sum;
+
+    if (str_starts(rest, STR("\xEF\xBB\xBF")))
+        rest = str_from(rest, 3);
+    while (rest.n > 0) {
+        size_t n = 0;
+
+        while (n < rest.n && rest.p[n] != '\n' && rest.p[n] != '\r')
+            n++;
+        crc = crc32_update(crc, str_slice(rest, 0, n));
+        rest = str_from(rest, n + 1);
+    }
+    memcpy(&sum, &crc, sizeof sum);
+    return strcmp(row->sum, keep_format(keep, "%ld", (long)sum)) == 0;
+}
+
+/* SHA-1 of the file's name and its bytes; the name may have had another separator. */
+static bool
+sum_postgres_migrations(
+    struct keep *keep, const struct history_row *row, const struct evidence *file)
+{
+    static const char *const separators[] = { "_", "-", "" };
+    size_t digits = strspn(file->file->name, "0123456789");
+
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = file->path != NULL
+                               ? file->path
+                               : keep_format(keep, "%.*s%s%s.sql", (int)digits,
+                                   file->file->name, separators[i], row->name);
+        struct str parts[2] = { str_of(name), file->original };
+
+        if (strcmp(row->sum, hex_digest(keep, EVP_sha1(), parts, 2)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+sum_sqitch(
+    struct keep *keep, const struct history_row *row, const struct evidence *file)
+{
+    return strcmp(row->sum, hex_digest(keep, EVP_sha1(), &file->original, 1)) == 0;
+}
+
+/* A chain: over the digest before, a line feed, and the body, which is trimmed. */
+static bool
+sum_graphile(
+    struct keep *keep, const struct history_row *row, const struct evidence *file)
+{
+    struct str previous = { "", 0 }, body = { "", 0 }, line;
+    const char *hash;
+    bool allowed = false;
+
+    for (size_t at = 0, start = 0; (line = next_line(file->original, &at)).n > 0;
+         start = at) {
+        struct str value = str_trim(line);
+
+        body = str_from(file->original, start);
+        if (str_starts(value, STR("--! Previous:")))
+            previous = str_trim(str_from(value, 13));
+        else if (str_starts(value, STR("--! AllowInvalidHash")))
+            allowed = true;
+        else if (!str_starts(value, STR("--! ")) || value.n < 5 || value.p[4] < 'A'
+                 || value.p[4] > 'Z')
+            break;
+    }
+    if (str_eq(previous, STR("-")))
+        previous.n = 0;
+    {
+        struct str parts[4] = { previous, STR("\n"), str_trim(body), STR("\n") };
+        bool first = previous.n == 0; /* the line feed in front is trimmed, too */
+
+        hash = hex_digest(keep, EVP_sha1(), first ? parts + 2 : parts, first ? 2 : 4);
+    }
+    return allowed || strcmp(row->sum, keep_format(keep, "sha1:%s", hash)) == 0;
+}
+
+/* ---- locks that are made of names ------------------------------------------------ */
+
+static int64_t
+lock_golang_migrate(struct keep *keep, const struct history *history)
+{
+    uint32_t crc = crc32_update(0, str_of(history->schema));
+
+    (void)keep;
+    crc = crc32_update(crc, (struct str){ "", 1 });
+    crc = crc32_update(crc, str_of(history->table));
+    crc = crc32_update(crc, (struct str){ "", 1 });
+    crc = crc32_update(crc, str_of(history->database));
+    return (int64_t)(uint32_t)(crc * UINT32_C(1486364155));
+}
+
+static int64_t
+lock_sqlx(struct keep *keep, const struct history *history)
+{
+    (void)keep;
+    return INT64_C(0x3d32ad9e) * crc32_update(0, str_of(history->database));
+}
+
+static int64_t
+lock_rails(struct keep *keep, const struct history *history)
+{
+    (void)keep;
+    return INT64_C(2053462845) * crc32_update(0, str_of(history->database));
+}
+
+/* "Flyway" in ASCII, but for its l, and Java's hash of the quoted name.  (That hash is
+ * of UTF-16; names are taken to be ASCII.) */
+static int64_t
+lock_flyway(struct keep *keep, const struct history *history)
+{
+    const char *name =
+        keep_format(keep, "\"%s\".\"%s\"", history->schema, history->table);
+    uint32_t hash = 0;
+    int32_t discriminator;
+
+    for (; *name != '\0'; name++)
+        hash = 31 * hash + (unsigned char)*name;
+    memcpy(&discriminator, &hash, sizeof discriminator);
+    return (INT64_C(0x46) << 40) + (INT64_C(0x6C) << 32) + (INT64_C(0x79) << 24)
+           + (INT64_C(0x77) << 16) + (INT64_C(0x61) << 8) + INT64_C(0x79)
+           + discriminator;
+}
+
+/* ---- the table ------------------------------------------------------------------- */
+
+#define KEY " AS key, "
+#define NO_NAME "NULL AS name, "
+#define NO_WHEN "NULL AS applied, "
+#define NO_SUM "NULL AS sum, "
+#define NO_BY "NULL AS by, "
+#define NO_MS "NULL AS ms, "
+#define NO_FLAG "NULL AS flag "
+#define LOCAL(column) column "::timestamptz::text AS applied, "
+#define UTC(column) "(" column " AT TIME ZONE 'UTC')::text AS applied, "
+
+static const struct history_tool tools[] = {
+    { .word = "flyway",
+        .name = "Flyway",
+        .table = "flyway_schema_history",
+        .columns = { "installed_rank", "version", "script", "checksum" },
+        .query = "version::text" KEY "description::text AS name, " LOCAL(
+            "installed_on") "checksum::text AS sum, installed_by::text AS by, execution_time::text AS ms,"
+                            " CASE WHEN NOT success THEN 'failed'"
+                            " WHEN version IS NULL OR type = 'SCHEMA' THEN 'ignored'"
+                            " WHEN type LIKE '%BASELINE' THEN 'baseline'"
+                            " WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' END AS flag"
+                            " FROM %s ORDER BY installed_rank",
+        .time = TIME_LOCAL,
+        .sum = sum_flyway,
+        .lock_key = lock_flyway },
+    { .word = "goose",
+        .name = "goose",
+        .table = "goose_db_version",
+        .columns = { "id", "version_id", "is_applied", "tstamp" },
+        .query =
+            "version_id::text" KEY NO_NAME LOCAL("tstamp") NO_SUM NO_BY NO_MS NO_FLAG
+        "FROM (SELECT DISTINCT ON (version_id) * FROM %s ORDER BY version_id,"
+        " id DESC) AS newest WHERE is_applied AND version_id <> 0 ORDER BY"
+        " version_id",
+        .time = TIME_LOCAL,
+        .lock = INT64_C(4097083626) },
+    { .word = "golang-migrate",
+        .name = "golang-migrate",
+        .table = "schema_migrations",
+        .columns = { "version", "dirty" },
+        .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS
+                 "CASE WHEN dirty THEN 'dirty' END AS flag FROM %s",
+        .reach = REACH_UP_TO,
+        .lock_key = lock_golang_migrate },
+    { .word = "sqlx",
+        .name = "sqlx",
+        .table = "_sqlx_migrations",
+        .columns = { "version", "description", "checksum", "execution_time" },
+        .query =
+            "version::text" KEY "description::text AS name,"
+            " installed_on::timestamptz::text AS applied,"
+            " encode(checksum, 'hex') AS sum, " NO_BY
+            "CASE WHEN execution_time >= 0 THEN (execution_time / 1000000)::text END"
+            " AS ms, CASE WHEN NOT success THEN 'failed' END AS flag"
+            " FROM %s ORDER BY version",
+        .time = TIME_ZONED,
+        .sum = sum_sqlx,
+        .lock_key = lock_sqlx },
+    { .word = "refinery",
+        .name = "refinery",
+        .table = "refinery_schema_history",
+        .columns = { "version", "name", "applied_on", "checksum" },
+        .query =
+            "version::text" KEY "name::text AS name,"
+            " applied_on::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS NO_FLAG
+            "FROM %s ORDER BY version",
+        .time = TIME_ZONED },
+    { .word = "graphile-migrate",
+        .name = "graphile-migrate",
+        .schema = "graphile_migrate",
+        .table = "migrations",
+        .columns = { "hash", "previous_hash", "filename", "date" },
+        .query = "split_part(split_part(filename, '.', 1), '-', 1)" KEY NO_NAME
+                 "date::timestamptz::text AS applied, hash::text AS sum, " NO_BY NO_MS
+                     NO_FLAG "FROM %s ORDER BY filename",
+        .time = TIME_ZONED,
+        .sum = sum_graphile,
+        .lock = INT64_C(4727445306447283) },
+    { .word = "postgres-migrations",
+        .name = "postgres-migrations",
+        .table = "migrations",
+        .columns = { "id", "name", "hash", "executed_at" },
+        .query = "id::text" KEY "name::text AS name, " LOCAL(
+            "executed_at") "hash::text AS sum, " NO_BY NO_MS NO_FLAG
+                           "FROM %s WHERE id <> 0 ORDER BY id",
+        .time = TIME_LOCAL,
+        .sum = sum_postgres_migrations,
+        .lock = INT64_C(-8525285245963000605) },
+    { .word = "node-pg-migrate",
+        .name = "node-pg-migrate",
+        .table = "pgmigrations",
+        .columns = { "id", "name", "run_on" },
+        .query = "substring(name, '^\\d*')" KEY
+                 "substring(name, '^\\d*[-_]?(.*)$') AS name, " LOCAL("run_on")
+                     NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY id",
+        .time = TIME_LOCAL,
+        .lock = INT64_C(7241865325823964) },
+    { .word = "tern",
+        .name = "tern",
+        .table = "schema_version",
+        .columns = { "version" },
+        .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
+                 "FROM %s WHERE version > 0",
+        .reach = REACH_UP_TO,
+        .lock = INT64_C(9628173550095224) },
+    { .word = "diesel",
+        .name = "diesel",
+        .table = "__diesel_schema_migrations",
+        .columns = { "version", "run_on" },
+        .query = "version::text" KEY NO_NAME LOCAL("run_on") NO_SUM NO_BY NO_MS NO_FLAG
+        "FROM %s ORDER BY version",
+        .time = TIME_LOCAL },
+    { .word = "alembic",
+        .name = "Alembic",
+        .table = "alembic_version",
+        .columns = { "version_num" },
+        .query = "version_num::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
+                 "FROM %s ORDER BY version_num",
+        .reach = REACH_ANCESTORS },
+    { .word = "yoyo",
+        .name = "yoyo",
+        .table = "_yoyo_migration",
+        .columns = { "migration_hash", "migration_id", "applied_at_utc" },
+        .query = "migration_id::text" KEY NO_NAME UTC("applied_at_utc")
+            NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY applied_at_utc",
+        .time = TIME_ZONED },
+    { .word = "sqitch",
+        .name = "Sqitch",
+        .schema = "sqitch",
+        .table = "changes",
+        .columns = { "change_id", "script_hash", "change", "committed_at" },
+        .query =
+            "change::text" KEY NO_NAME "committed_at::timestamptz::text AS applied,"
+            " script_hash::text AS sum, committer_name::text AS by, " NO_MS NO_FLAG
+            "FROM %s ORDER BY committed_at",
+        .time = TIME_ZONED,
+        .sum = sum_sqitch,
+        .lock = INT64_C(75474063) },
+    { .word = "ecto",
+        .name = "Ecto",
+        .table = "schema_migrations",
+        .columns = { "version", "inserted_at" },
+        .query = "version::text" KEY NO_NAME UTC("inserted_at")
+            NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY version",
+        .time = TIME_ZONED },
+    { .word = "plain",
+        .name = "a runner of your own",
+        .table = "schema_migrations",
+        .columns = { "version", "filename", "applied_at" },
+        .query = "version::text" KEY NO_NAME
+                 "applied_at::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS
+                 "CASE WHEN applied_at IS NULL THEN 'unfinished' END AS flag"
+                 " FROM %s ORDER BY version",
+        .time = TIME_ZONED },
+    { .word = "dbmate",
+        .name = "dbmate",
+        .table = "schema_migrations",
+        .columns = { "version" },
+        .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
+                 "FROM %s ORDER BY version" },
+    { .word = "rails", /* only when it is said: its table looks like dbmate's */
+        .name = "Rails",
+        .table = "schema_migrations",
+        .columns = { "version" },
+        .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
+                 "FROM %s ORDER BY version",
+        .lock_key = lock_rails },
+};
+
+const struct history_tool *
+history_tool_at(size_t i)
+{
+    return i < sizeof tools / sizeof *tools ? &tools[i] : NULL;
+}
+
+const struct history_tool *
+history_tool_find(const char *word)
+{
+    for (size_t i = 0; history_tool_at(i) != NULL; i++)
+        if (strcmp(tools[i].word, word) == 0)
+            return &tools[i];
+    return NULL;
+}

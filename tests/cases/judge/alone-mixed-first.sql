@@ -1,0 +1,2 @@
+vacuum;
+select 1;

@@ -1,0 +1,2 @@
+create table t (a int);
+create index concurrently i on t (a);

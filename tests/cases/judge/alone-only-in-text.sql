@@ -1,0 +1,2 @@
+-- create index concurrently
+select 'vacuum'; do $$ begin /* vacuum */ end $$

@@ -1,0 +1,3 @@
+vacuum t;
+reindex schema s;
+drop index concurrently i;

@@ -1,0 +1,4 @@
+select 1;
+begin;
+select 2;
+commit;

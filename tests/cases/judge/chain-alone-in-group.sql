@@ -1,0 +1,4 @@
+-- rung: no-transaction
+begin;
+vacuum;
+commit;

@@ -1,0 +1,3 @@
+-- rung: no-transaction
+select 1;
+commit;

@@ -1,0 +1,5 @@
+-- rung: no-transaction
+copy t from stdin;
+1
+\.
+vacuum t;

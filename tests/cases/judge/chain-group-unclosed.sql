@@ -1,0 +1,4 @@
+-- rung: no-transaction
+select 1;
+begin;
+select 2;

@@ -1,0 +1,2 @@
+-- rung: no-transaction
+select 1;

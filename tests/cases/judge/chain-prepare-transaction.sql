@@ -1,0 +1,3 @@
+-- rung: no-transaction
+begin;
+prepare transaction 'x';

@@ -1,0 +1,2 @@
+-- rung: no-transaction
+savepoint a;

@@ -1,0 +1,2 @@
+-- rung: no-transaction
+begin; set transaction read only; select 1; commit;

@@ -1,0 +1,2 @@
+﻿-- rung: irreversible
+select 1

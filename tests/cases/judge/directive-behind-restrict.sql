@@ -1,0 +1,3 @@
+\restrict a
+-- rung: irreversible
+select 1

@@ -1,0 +1,1 @@
+/* rung: no-transaction */ select 1

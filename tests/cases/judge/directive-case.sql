@@ -1,0 +1,2 @@
+-- RUNG: No-Transaction
+select 1

@@ -1,0 +1,3 @@
+-- rung: no-transaction
+-- rung: lock-timeout 5min
+select 1;

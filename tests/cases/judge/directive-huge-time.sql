@@ -1,0 +1,2 @@
+-- rung: statement-timeout 99999999999999999999ms
+select 1

@@ -1,0 +1,3 @@
+create table t (
+  -- rung: no-transaction
+  a int);

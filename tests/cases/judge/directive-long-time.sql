@@ -1,0 +1,2 @@
+-- rung: statement-timeout 25d
+select 1

@@ -1,0 +1,2 @@
+-- rung: lock-timeout
+select 1

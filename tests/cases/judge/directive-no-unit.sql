@@ -1,0 +1,2 @@
+-- rung: lock-timeout 10
+select 1

@@ -1,0 +1,2 @@
+-- rung:
+select 1

@@ -1,0 +1,2 @@
+-- rung is a runner, no-transaction is a directive of rung: see there
+select 1

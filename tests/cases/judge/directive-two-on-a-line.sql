@@ -1,0 +1,2 @@
+-- rung: no-transaction lock-timeout 5s
+select 1

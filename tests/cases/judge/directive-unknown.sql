@@ -1,0 +1,3 @@
+
+  -- rung: no-transactions
+select 1

@@ -1,0 +1,2 @@
+select 1;
+set client_encoding = 'LATIN1';

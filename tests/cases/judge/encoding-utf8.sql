@@ -1,0 +1,1 @@
+set client_encoding = 'UTF8'; set names 'utf-8'; select 1

@@ -1,0 +1,2 @@
+select 1;
+set transaction_read_only = on;

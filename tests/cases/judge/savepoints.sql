@@ -1,0 +1,1 @@
+savepoint a; select 1; rollback to a; release a

@@ -1,0 +1,4 @@
+-- rung: no-transaction
+begin;
+set standard_conforming_strings = off;
+rollback;

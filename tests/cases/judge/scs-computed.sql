@@ -1,0 +1,1 @@
+select set_config('standard_conforming_strings', x, false) from t;

@@ -1,0 +1,2 @@
+select 1;
+ set standard_conforming_strings to default;

@@ -1,0 +1,2 @@
+-- rung: no-transaction
+set local standard_conforming_strings = off;

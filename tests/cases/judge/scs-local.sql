@@ -1,0 +1,1 @@
+set local standard_conforming_strings = off; select '\''

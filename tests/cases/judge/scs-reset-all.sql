@@ -1,0 +1,2 @@
+set standard_conforming_strings to off;
+reset all;

@@ -1,0 +1,3 @@
+savepoint a;
+set standard_conforming_strings = off;
+rollback to a;

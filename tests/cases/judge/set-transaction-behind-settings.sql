@@ -1,0 +1,3 @@
+set a.b = 1;
+set transaction isolation level serializable;
+select 1;

@@ -1,0 +1,2 @@
+set local transaction deferrable;
+select 1;

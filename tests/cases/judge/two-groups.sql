@@ -1,0 +1,6 @@
+begin;
+select 1;
+commit;
+begin;
+select 2;
+commit;

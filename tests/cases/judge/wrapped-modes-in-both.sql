@@ -1,0 +1,1 @@
+begin isolation level serializable deferrable; set transaction isolation level read /* x */ committed; commit

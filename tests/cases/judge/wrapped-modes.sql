@@ -1,0 +1,1 @@
+begin isolation level serializable, read write, not deferrable; select 1; commit

@@ -1,0 +1,4 @@
+begin;
+set transaction isolation level repeatable read;
+select 1;
+commit

@@ -1,0 +1,1 @@
+set a.b = 1; begin; select 1; commit; reset a.b;

@@ -1,0 +1,3 @@
+start transaction;
+select 1;
+end;

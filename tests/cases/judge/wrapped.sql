@@ -1,0 +1,3 @@
+BEGIN;
+create table t (a int);
+COMMIT;

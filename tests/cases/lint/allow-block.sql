@@ -1,0 +1,2 @@
+/* rung: allow rename-or-drop it is small */
+DROP TABLE a;

@@ -1,0 +1,5 @@
+-- rung: allow rename-or-drop gone
+
+SET x.y = 1;
+DROP TABLE a;
+DROP TABLE b;

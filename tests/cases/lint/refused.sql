@@ -1,0 +1,2 @@
+DELETE FROM a;
+SELECT (1;

@@ -1,0 +1,1 @@
+select a[1:2], '{a;b}'::text[];select 2;

@@ -1,0 +1,1 @@
+select B'1''0;';select 2;

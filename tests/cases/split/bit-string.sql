@@ -1,0 +1,1 @@
+select B'10;1', b'';select 2;

@@ -1,0 +1,1 @@
+create aggregate a(int) (sfunc = begin, stype = atomic);select 2;

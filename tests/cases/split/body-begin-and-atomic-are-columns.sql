@@ -1,0 +1,1 @@
+create function f() returns int begin atomic select begin atomic from t; end;select 2;

@@ -1,0 +1,1 @@
+create view v as select begin atomic from t;select 2;

@@ -1,0 +1,1 @@
+create table t as select begin atomic from t;select 2;

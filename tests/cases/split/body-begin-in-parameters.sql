@@ -1,0 +1,1 @@
+create function f(begin atomic, x int) returns int return x;select 2;

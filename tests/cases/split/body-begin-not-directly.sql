@@ -1,0 +1,1 @@
+create function f() returns begin /* type */ language sql return null;select 2;

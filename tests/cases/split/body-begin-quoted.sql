@@ -1,0 +1,1 @@
+create function f() returns "begin" atomic return 1;select 2;

@@ -1,0 +1,1 @@
+create function f() returns int begin atomic select case when (case 1 when 2 then true end) then 1 end from t; select 1; end;select 2;

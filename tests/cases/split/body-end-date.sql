@@ -1,0 +1,1 @@
+create function f() returns int begin atomic select end_date, atomic_flag from t; end;select 2;

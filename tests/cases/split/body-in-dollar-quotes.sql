@@ -1,0 +1,1 @@
+create function f() returns int language plpgsql as $$ begin atomic; end; $$;select 2;

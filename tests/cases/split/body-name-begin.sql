@@ -1,0 +1,1 @@
+create function begin(atomic int) returns int return atomic;select 2;

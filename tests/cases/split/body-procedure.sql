@@ -1,0 +1,1 @@
+create procedure p() begin atomic insert into t values (1); delete from t; end;select 2;

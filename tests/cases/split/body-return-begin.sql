@@ -1,0 +1,1 @@
+create function f(begin int) returns int return begin;select 2;

@@ -1,0 +1,1 @@
+create function f(a int) returns int language sql return a + 1;select 2;

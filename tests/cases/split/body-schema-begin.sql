@@ -1,0 +1,1 @@
+create function begin.atomic() returns int return 1;select 2;

@@ -1,0 +1,1 @@
+create function f() returns int begin atomic create rule r as on insert to t do (select 1; select 2); end;select 2;

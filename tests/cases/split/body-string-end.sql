@@ -1,0 +1,1 @@
+create function f() returns int begin atomic select 'end;'; end;select 2;

@@ -1,0 +1,1 @@
+create trigger begin after insert on atomic execute function f();select 2;

@@ -1,0 +1,1 @@
+select :name, :'x;', :"y;";select 2;

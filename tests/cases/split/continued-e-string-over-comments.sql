@@ -1,0 +1,3 @@
+select E'a' -- it's;
+  -- more '
+	'\';b';select 2;

@@ -1,0 +1,2 @@
+select E'a'
+'\';b';select 2;

@@ -1,0 +1,3 @@
+copy binary t from stdin;
+x
+\.

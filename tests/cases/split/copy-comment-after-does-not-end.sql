@@ -1,0 +1,4 @@
+copy t from stdin; /* a
+1
+\.
+*/ select 3;

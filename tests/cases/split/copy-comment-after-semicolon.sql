@@ -1,0 +1,4 @@
+copy t from stdin; -- the rows
+1
+\.
+select 2;

@@ -1,0 +1,5 @@
+copy /* ; */ t -- from file
+ from stdin;
+1
+\.
+select 2;

@@ -1,0 +1,5 @@
+COPY t FROM STDIN;
+1	one
+2	two
+\.
+select 2;

@@ -1,0 +1,4 @@
+copy t from stdin csv;
+1,"a
+\.
+select 2;

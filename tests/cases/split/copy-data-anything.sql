@@ -1,0 +1,10 @@
+copy t from stdin;
+it's; $$ " /* -- (
+\N	\\.
+\.x
+ \.
+\. 
+x\.
+\..
+\.
+select 2;

@@ -1,0 +1,2 @@
+copy t from '/tmp/stdin';
+select 2;

@@ -1,0 +1,2 @@
+copy t from program 'cat stdin';
+select 2;

@@ -1,0 +1,6 @@
+copy t from stdin;
+xxxxxxxxxxxxx\.
+xxxxxxxxxxxxxx\.
+xxxxxxxxxxxx\.
+\.
+select 2;

@@ -1,0 +1,2 @@
+copy (select 1; select 2) to stdout;
+select 2;

@@ -1,0 +1,4 @@
+copy "S;"."T from stdin" from stdin;
+1
+\.
+select 2;

@@ -1,0 +1,4 @@
+copy t from stdin; select 2;
+1
+\.
+select 3;

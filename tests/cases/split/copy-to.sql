@@ -1,0 +1,2 @@
+copy t to stdout;
+select 2;

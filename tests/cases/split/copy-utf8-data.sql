@@ -1,0 +1,5 @@
+copy t from stdin;
+größe	名前
+😀😀😀😀😀😀😀
+\.
+select 2;

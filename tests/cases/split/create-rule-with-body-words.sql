@@ -1,0 +1,1 @@
+create rule "begin" as on update to atomic do instead (update x set a = 1; delete from y);select 2;

@@ -1,0 +1,1 @@
+create function f() returns int language sql AS$$;select 2 x$$;

@@ -1,0 +1,1 @@
+select $ab$ ; $a$ab$;select 2;

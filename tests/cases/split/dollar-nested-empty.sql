@@ -1,0 +1,1 @@
+do $a$ begin perform $$;$$; end $a$;select 2;

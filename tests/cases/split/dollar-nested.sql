@@ -1,0 +1,1 @@
+do $out$ begin execute $in$ select 1; $in$; end; $out$;select 2;

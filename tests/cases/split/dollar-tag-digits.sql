@@ -1,0 +1,1 @@
+select $a1_$ ; $a1$ ; $a1_$;select 2;

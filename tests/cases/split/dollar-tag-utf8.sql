@@ -1,0 +1,1 @@
+select $é$ ; $e$ ; $é$;select 2;

@@ -1,0 +1,1 @@
+select type'a\';select ';';

@@ -1,0 +1,1 @@
+select e'a\';b';select 2;

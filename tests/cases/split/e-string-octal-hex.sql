@@ -1,0 +1,1 @@
+select E'\047;\x27;\u0027;';select 2;

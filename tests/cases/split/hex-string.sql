@@ -1,0 +1,1 @@
+select X'1F;', x'';select 2;

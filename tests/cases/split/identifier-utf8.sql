@@ -1,0 +1,1 @@
+select größe, 名前, naïve$1 from t;select 2;

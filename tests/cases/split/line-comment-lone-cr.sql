@@ -1,0 +1,1 @@
+select 1 -- ;, 2; -- noselect 3;

@@ -1,0 +1,1 @@
+select date'a\', e2'\';select 2;

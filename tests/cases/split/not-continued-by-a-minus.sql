@@ -1,0 +1,2 @@
+select E'1'
+- '\';select ';';

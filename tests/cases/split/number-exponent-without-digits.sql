@@ -1,0 +1,2 @@
+select 1e--;
+5;select 1e+;

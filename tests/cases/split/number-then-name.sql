@@ -1,0 +1,1 @@
+select 1x'ab;';select 2;

@@ -1,0 +1,2 @@
+select 'a'
+E'\';';select 2;

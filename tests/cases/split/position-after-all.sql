@@ -1,0 +1,6 @@
+select 'a
+
+;'; /* 
+
+ é */ select $$
+$$;select 2;

@@ -1,0 +1,1 @@
+select 1 as "it's;", '"';select 2;

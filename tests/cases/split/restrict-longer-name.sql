@@ -1,0 +1,2 @@
+\restricted abc
+select 1;

@@ -1,0 +1,2 @@
+\restrict
+select 1;

@@ -1,0 +1,3 @@
+\restrict abcDEF123
+select 1;
+\unrestrict abcDEF123

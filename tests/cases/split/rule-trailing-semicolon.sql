@@ -1,0 +1,1 @@
+create rule r as on delete to t do instead (select 1;);select 2;

@@ -1,0 +1,3 @@
+set standard_conforming_strings = no;
+select 'a'
+'\';b';

@@ -1,0 +1,3 @@
+alter role r set standard_conforming_strings = off;
+select 'a\';
+select ';';

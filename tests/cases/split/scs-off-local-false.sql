@@ -1,0 +1,2 @@
+set local standard_conforming_strings = false;
+select 'a\';b';

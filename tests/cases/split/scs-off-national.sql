@@ -1,0 +1,2 @@
+set standard_conforming_strings = 0;
+select N'a\';b';

@@ -1,0 +1,2 @@
+SET SESSION standard_conforming_strings TO 'off';
+select 'a\';b';

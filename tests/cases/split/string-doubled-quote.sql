@@ -1,0 +1,1 @@
+select 'it''s; fine''';select 2;

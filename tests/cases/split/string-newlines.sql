@@ -1,0 +1,4 @@
+select 'a
+;
+b';
+select 2;

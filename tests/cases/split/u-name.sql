@@ -1,0 +1,1 @@
+select 1 as U&"d\0061;""t";select u&"x;";

@@ -1,0 +1,1 @@
+select U&'d!0061;' UESCAPE '!';select 2;

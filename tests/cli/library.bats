@@ -1,0 +1,100 @@
+#!/usr/bin/env bats
+# The C library as somebody else's program sees it: installed, with pkg-config.
+load ../lib/helpers
+
+compiler=${CC:-cc}
+
+setup_file() {
+    local make=(make -C "$BATS_TEST_DIRNAME/../.." -s)
+    [ -z "${SANITIZED-}" ] || return 0
+    "${make[@]}" install PREFIX="$BATS_FILE_TMPDIR/prefix" 3>&- 4>&-
+}
+
+# compile NAME: build tests/examples/NAME.c against what was installed.
+compile() {
+    # shellcheck disable=SC2046 # flags are words
+    "$compiler" -std=c11 -Wall -Wextra -Werror -o "$T/$1" "$repo/tests/examples/$1.c" \
+        $(PKG_CONFIG_PATH=$BATS_FILE_TMPDIR/prefix/lib/pkgconfig \
+            pkg-config --cflags --libs rung) 3>&- 4>&-
+}
+
+skip_if_sanitized() {
+    [ -z "${SANITIZED-}" ] || skip 'asan: the installed library is not built with it'
+}
+
+@test "the examples of the C library are at most 60 lines each" {
+    local name
+    for name in apply progress; do
+        [ "$(wc -l <"$repo/tests/examples/$name.c")" -le 60 ]
+    done
+}
+
+@test "a program links with rung.pc and applies a directory at its start" {
+    skip_if_sanitized
+    compile apply
+    migration 001_one <<<'CREATE TABLE one (n int);'
+    migration 002_two <<<'CREATE TABLE two (n int);'
+
+    program=$T/apply
+    run_rung migrations
+    assert_status 0
+    assert_out '2 applied, now at version 2'
+    run_rung migrations
+    assert_out '0 applied, now at version 2'
+    assert_applied 1 2
+
+    migration 003_bad <<<'SELECT nosuch;'
+    run_rung migrations
+    assert_status 1
+    assert_err 'migrations/003_bad.sql:1: column "nosuch" does not exist'
+    assert_applied 1 2
+}
+
+@test "a program shows what happens as events" {
+    skip_if_sanitized
+    compile progress
+    migration 001_one <<'SQL'
+DO $$ BEGIN RAISE NOTICE 'hello'; END $$;
+SQL
+    program=$T/progress
+    run_rung migrations
+    assert_status 0
+    assert_out "$(printf '%s\n' '001_one.sql begins' '  NOTICE: hello' \
+        '001_one.sql is applied')"
+}
+
+@test "uninstall deletes what install copied" {
+    skip_if_sanitized
+    make -C "$repo" -s install DESTDIR="$T/root" PREFIX=/usr 3>&- 4>&-
+    [ -x "$T/root/usr/bin/rung" ]
+    [ -f "$T/root/usr/include/rung/runner.h" ]
+    [ -f "$T/root/usr/share/man/man1/rung.1" ]
+    [ -f "$T/root/usr/share/man/man1/rung-import.1" ]
+    [ -s "$T/root/usr/share/bash-completion/completions/rung" ]
+    [ -s "$T/root/usr/share/zsh/site-functions/_rung" ]
+    [ -s "$T/root/usr/share/fish/vendor_completions.d/rung.fish" ]
+    make -C "$repo" -s uninstall DESTDIR="$T/root" PREFIX=/usr 3>&- 4>&-
+    assert_equal "$(find "$T/root" -type f)" ''
+}
+
+@test "several threads migrate several databases at once, and ThreadSanitizer is content" {
+    skip_if_sanitized
+    local urls=() n
+    make -C "$repo" -s B="$BATS_FILE_TMPDIR/tsan" OUT="$BATS_FILE_TMPDIR/tsan" \
+        SANITIZE=-fsanitize=thread "$BATS_FILE_TMPDIR/tsan/librung.a" 3>&- 4>&-
+    mkdir -p include && ln -s "$repo" include/rung
+    # shellcheck disable=SC2046 # flags are words
+    "$compiler" -std=c11 -D_POSIX_C_SOURCE=200809L -g -fsanitize=thread -Iinclude \
+        -o threads "$repo/tests/examples/threads.c" "$BATS_FILE_TMPDIR/tsan/librung.a" \
+        $(pkg-config --libs libpq libcrypto) -lpthread
+    for n in 1 2 3 4; do
+        create_database "${PGDATABASE}_$n"
+        urls+=("postgresql:///${PGDATABASE}_$n?host=$PGHOST&port=$PGPORT&user=$PGUSER")
+    done
+    export TSAN_OPTIONS="suppressions=$repo/tests/suppressions/tsan exitcode=66"
+    program=$T/threads
+    run_rung "$repo/migrations" "${urls[@]}"
+    assert_status 0
+    assert_out "$(printf '%s\n' '6 applied' '6 applied' '6 applied' '6 applied')"
+    assert_err ''
+}

@@ -1,0 +1,330 @@
+#!/usr/bin/env bats
+#
+# One runner at a time: the advisory lock, the ledger row as the second lock, and the
+# locks of other sessions.
+
+load ../lib/helpers
+
+# A file that waits for `hold gate`.
+gated() {
+    sql 'CREATE TABLE gate (n int)'
+    hold gate 'LOCK TABLE gate'
+    migration 001_gated <<'SQL'
+-- rung: lock-timeout 0
+CREATE TABLE t (n int);
+INSERT INTO t VALUES (1);
+SELECT count(*) FROM gate;
+SQL
+}
+
+# worker: a runner that has the lock and stands at the gate.
+worker() {
+    gated
+    PGAPPNAME=worker start_rung worker up
+    worker=$pid
+    wait_for_block worker
+}
+
+# ---- many at once --------------------------------------------------------------------
+
+@test "fifty at once on an empty database: each file exactly once, and all exit 0" {
+    local i
+    migration 001_t <<<'CREATE TABLE t (n int); INSERT INTO t VALUES (1);'
+    migration 002_u <<<'INSERT INTO t VALUES (2);'
+    migration 003_i <<<'CREATE INDEX CONCURRENTLY i ON t (n);'
+    migration 004_v <<<'INSERT INTO t VALUES (4);'
+    for ((i = 0; i < 50; i++)); do start_rung "$i" up; done
+    for ((i = 0; i < 50; i++)); do
+        wait_rung "$i"
+        assert_status 0
+        assert_err_lacks error
+    done
+    assert_sql 'SELECT n FROM t ORDER BY n' 1 2 4
+    assert_applied 1 2 3 4
+    # What is said to be applied is what was: four lines in all.
+    assert_equal "$(cat "$T"/out.* | sed 's/ (.*//' | sort)" "applied 001_t.sql
+applied 002_u.sql
+applied 003_i.sql
+applied 004_v.sql"
+}
+
+@test "runners with different ledgers do not wait for each other" {
+    worker
+    mkdir other
+    echo 'CREATE TABLE other (n int);' >other/001_other.sql
+    run_rung up -m other -t other_migrations --lock-wait 0
+    assert_status 0
+    assert_done 'applied 001_other.sql (1 statement)'
+    release gate
+    wait_rung worker
+    assert_status 0
+    assert_sql 'SELECT version, filename FROM other_migrations' '1|001_other.sql'
+    assert_sql 'SELECT version, filename FROM schema_migrations' '1|001_gated.sql'
+}
+
+@test "ten waiters do not hold up CREATE INDEX CONCURRENTLY in the one that works" {
+    local i
+    gated
+    migration 002_i <<<'CREATE INDEX CONCURRENTLY i ON t (n);'
+    migration 003_j <<<'CREATE INDEX CONCURRENTLY j ON t (n);'
+    PGAPPNAME=worker start_rung worker up
+    wait_for_block worker
+    for ((i = 0; i < 10; i++)); do PGAPPNAME=waiter start_rung "$i" up; done
+    wait_until "SELECT count(*) = 10 FROM pg_stat_activity
+                WHERE application_name = 'waiter' AND datname = current_database()
+                AND query LIKE '%schema_migrations%' OR query LIKE '%pg_try_advisory_lock%'
+                AND application_name = 'waiter'"
+    release gate
+    wait_rung worker
+    assert_status 0
+    assert_done 'applied 001_gated.sql (3 statements)' 'applied 002_i.sql (1 statement)' \
+        'applied 003_j.sql (1 statement)'
+    assert_err_lacks error warning # who blocked it may have been said
+    for ((i = 0; i < 10; i++)); do
+        wait_rung "$i"
+        assert_status 0
+        assert_out ''
+        assert_err_lacks error
+    done
+    assert_sql 'SELECT count(*) FROM pg_index WHERE NOT indisvalid' 0
+    assert_applied 1 2 3
+}
+
+# ---- waiting -------------------------------------------------------------------------
+
+@test "who waits says for whom, and exits 0 when the other has done the work" {
+    local backend
+    worker
+    backend=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'worker'
+                   AND datname = current_database()")
+    start_rung waiter up
+    wait_for_text "$T/err.waiter" "another runner holds the lock: pid $backend (worker, user postgres"
+    wait_for_text "$T/err.waiter" 'applying 001_gated.sql'
+    release gate
+    wait_rung waiter
+    assert_status 0
+    assert_out ''
+    wait_rung worker
+    assert_status 0
+    assert_sql 'SELECT n FROM t' 1
+    assert_applied 1
+}
+
+@test "a file that another runner is at is not called unfinished by who waits" {
+    sql 'CREATE TABLE gate (n int); CREATE TABLE t (n int)'
+    hold gate 'LOCK TABLE gate'
+    migration 001_n <<'SQL'
+-- rung: no-transaction
+-- rung: lock-timeout 0
+INSERT INTO t VALUES (1);
+SELECT count(*) FROM gate;
+SQL
+    PGAPPNAME=worker start_rung worker up
+    worker=$pid
+    wait_for_block worker
+    start_rung waiter up
+    wait_for_text "$T/err.waiter" 'another runner holds the lock'
+    run_rung up --lock-wait 0
+    assert_status 4
+    assert_err_lacks began
+    # Left behind it is.
+    kill -KILL "$worker"
+    wait_until "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'worker'
+                AND datname = current_database()"
+    release gate
+    wait_rung waiter
+    assert_status 0
+    assert_err_has 'migrations/001_n.sql: warning: began, and is done up to statement 1'
+    assert_equal "$(grep -c began "$T/err.waiter")" 1
+    assert_sql 'SELECT n FROM t' 1
+    assert_applied 1
+}
+
+@test "--lock-wait 0 and 1s give up with status 4, and change nothing" {
+    local began
+    worker
+    for limit in 0 1s; do
+        began=$SECONDS
+        run_rung up --lock-wait "$limit"
+        assert_status 4
+        assert_out ''
+        assert_err_has 'rung: error: another runner holds the lock: pid ' '(worker, user postgres'
+        [ $((SECONDS - began)) -lt 30 ]
+    done
+    assert_err_has 'Waited 1 s for it (--lock-wait).'
+    release gate
+    wait_rung worker
+    assert_status 0
+    run_rung up --lock-wait 0
+    assert_status 0
+    assert_out ''
+}
+
+@test "when the working one is killed, a waiter does the work" {
+    worker
+    start_rung waiter up
+    wait_for_text "$T/err.waiter" 'another runner holds the lock'
+    kill -KILL "$worker"
+    release gate
+    wait_rung waiter
+    assert_status 0
+    wait_rung worker
+    assert_sql 'SELECT n FROM t' 1
+    assert_applied 1
+}
+
+# ---- the lock is lost ----------------------------------------------------------------
+
+@test "a file that releases the advisory lock still runs once: its row is the second lock" {
+    gated
+    migration 001_gated <<'SQL'
+-- rung: lock-timeout 0
+CREATE TABLE t (n int);
+INSERT INTO t VALUES (1);
+SELECT pg_advisory_unlock_all();
+SELECT count(*) FROM gate;
+SQL
+    migration 002_u <<<'INSERT INTO t VALUES (2);'
+    PGAPPNAME=first start_rung first up
+    wait_for_block first
+    # The transaction itself holds the lock, whatever its file releases.
+    run_rung up --lock-wait 0
+    assert_status 4
+    release gate
+    wait_rung first
+    assert_status 0
+    assert_done 'applied 001_gated.sql (4 statements)' 'applied 002_u.sql (1 statement)'
+    assert_err_has 'warning: the advisory lock was lost'
+    assert_sql 'SELECT n FROM t ORDER BY n' 1 2
+    assert_applied 1 2
+}
+
+@test "the lock is taken away between two files, and another runner comes in between" {
+    sql 'CREATE TABLE gate (n int); CREATE TABLE gate2 (n int)'
+    hold gate 'LOCK TABLE gate'
+    migration 001_t <<'SQL'
+-- rung: no-transaction
+-- rung: lock-timeout 0
+CREATE TABLE t (n int);
+SELECT pg_advisory_unlock_all() FROM (SELECT count(*) FROM gate) AS g;
+SQL
+    migration 002_u <<<'INSERT INTO t VALUES (2);'
+    PGAPPNAME=first start_rung first up
+    wait_for_block first
+    start_rung second up
+    release gate
+    wait_rung first
+    assert_status 0
+    wait_rung second
+    assert_status 0
+    assert_sql 'SELECT n FROM t ORDER BY n' 2
+    assert_applied 1 2
+}
+
+@test "DISCARD ALL and pg_advisory_unlock_all() in a no-transaction file lose nothing" {
+    migration 001_t <<'SQL'
+-- rung: no-transaction
+CREATE TABLE t (n int);
+INSERT INTO t VALUES (1);
+DISCARD ALL;
+INSERT INTO t VALUES (2);
+SELECT pg_advisory_unlock_all();
+CREATE INDEX CONCURRENTLY i ON t (n);
+INSERT INTO t VALUES (3);
+SQL
+    migration 002_u <<<'INSERT INTO t VALUES (4);'
+    run_rung up
+    assert_status 0
+    assert_done 'applied 001_t.sql (7 statements)' 'applied 002_u.sql (1 statement)'
+    assert_sql 'SELECT n FROM t ORDER BY n' 1 2 3 4
+    assert_applied 1 2
+}
+
+# ---- locks of others -----------------------------------------------------------------
+
+@test "lock_timeout is tried again, names who blocks, and succeeds when he is gone" {
+    sql 'CREATE TABLE t (n int)'
+    hold reporting 'SELECT * FROM t'
+    migration 001_c <<<'CREATE TABLE u (n int); ALTER TABLE t ADD COLUMN c int;'
+    start_rung up up --lock-timeout 300ms
+    wait_for_text "$T/err.up" 'canceling statement due to lock timeout; rolled back, will be tried again'
+    wait_for_text "$T/err.up" 'blocked by pid '
+    release reporting
+    wait_rung up
+    assert_status 0
+    assert_done 'applied 001_c.sql (2 statements)'
+    assert_err_has '(reporting, user postgres, idle in transaction, transaction open for '
+    assert_applied 1
+    assert_sql "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'" 1
+}
+
+# retries: how often `up` has said that it will try again.
+retries() {
+    grep -c 'will be tried again' "$T/err.up" || true
+}
+
+@test "queries of the application never wait behind rung longer than lock_timeout" {
+    local longest=0 began took n=0 before
+    sql 'CREATE TABLE t (n int)'
+    hold reporting 'SELECT * FROM t'
+    migration 001_c <<<'ALTER TABLE t ADD COLUMN c int;'
+    start_rung up up --lock-timeout 300ms --lock-retry-for 10min
+    wait_for_text "$T/err.up" 'will be tried again'
+    # Until some of them have certainly come while the ALTER was waiting.
+    before=$(retries)
+    while [ $(($(retries) - before)) -lt 4 ]; do
+        began=$(date +%s%3N)
+        sql "SET statement_timeout = '60s'; SELECT count(*) FROM t" >/dev/null
+        took=$(($(date +%s%3N) - began))
+        [ "$took" -le "$longest" ] || longest=$took
+        n=$((n + 1))
+    done
+    echo "# longest wait of $n queries: $longest ms, with a lock_timeout of 300 ms" >&3
+    [ "$n" -ge 4 ]
+    # All of them have ended, and rung is still at it.
+    kill -0 "$pid"
+    assert_sql "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'" 0
+    release reporting
+    wait_rung up
+    assert_status 0
+    assert_applied 1
+}
+
+@test "lock_timeout that is not had in time: exit 4, everything rolled back, nobody in its way" {
+    sql 'CREATE TABLE t (n int)'
+    hold reporting 'SELECT * FROM t'
+    migration 001_c <<<'CREATE TABLE u (n int); ALTER TABLE t ADD COLUMN c int;'
+    for limit in 0 1s; do
+        run_rung up --lock-timeout 200ms --lock-retry-for "$limit"
+        assert_status 4
+        assert_out ''
+        assert_err_has 'migrations/001_c.sql:1:25: error: canceling statement due to lock timeout' \
+            '(reporting, user postgres' '[55P03]' \
+            '001_c.sql was rolled back at statement 2 of 2; nothing is applied. Run `rung up` again.'
+        assert_sql "SELECT to_regclass('u'), count(*) FROM schema_migrations" '|0'
+    done
+    assert_err_has 'will be tried again'
+    release reporting
+    run_rung up
+    assert_status 0
+    assert_applied 1
+}
+
+@test "in a no-transaction file the statement is tried again, what came before it is not" {
+    sql 'CREATE TABLE t (n int)'
+    hold reporting 'SELECT * FROM t'
+    migration 001_c <<'SQL'
+-- rung: no-transaction
+CREATE TABLE u (n int);
+SET search_path = public;
+INSERT INTO u VALUES (1);
+ALTER TABLE t ADD COLUMN c int;
+SQL
+    start_rung up up --lock-timeout 200ms
+    wait_for_text "$T/err.up" 'will be tried again'
+    release reporting
+    wait_rung up
+    assert_status 0
+    assert_sql 'SELECT n FROM u' 1
+    assert_applied 1
+}
