@@ -71,7 +71,7 @@ static const struct directive {
     const char *name;
     enum directive_value value;
     size_t field; /* in struct directives: a bool, or milliseconds */
-} directives[] = {
+} known_directives[] = {
     { "no-transaction", VALUE_NONE, offsetof(struct directives, no_transaction) },
     { "irreversible", VALUE_NONE, offsetof(struct directives, irreversible) },
     { "lock-timeout", VALUE_DURATION, offsetof(struct directives, lock_timeout_ms) },
@@ -140,7 +140,7 @@ set_directive(struct judge *j, const struct directive *directive, struct str val
     uint64_t offset, struct rung_error *err)
 {
     char *field = (char *)&j->verdict->directives + directive->field;
-    unsigned bit = 1u << (directive - directives);
+    unsigned bit = 1u << (directive - known_directives);
     char shown[64];
     int64_t ms;
     bool on = true;
@@ -215,11 +215,11 @@ take_comment(void *arg, struct str text, uint64_t offset, struct rung_error *err
             err, "Directives stand above the first statement and hold for the file.");
         return refuse_directive(j, offset, err);
     }
-    for (size_t i = 0; i < sizeof directives / sizeof *directives; i++)
-        if (str_eq(name, str_of(directives[i].name))) {
+    for (size_t i = 0; i < sizeof known_directives / sizeof *known_directives; i++)
+        if (str_eq(name, str_of(known_directives[i].name))) {
             while (text.n > 0 && lex_space(text, text.n - 1) == text.n)
                 text.n--;
-            return set_directive(j, &directives[i], text, offset, err);
+            return set_directive(j, &known_directives[i], text, offset, err);
         }
     err_set(err, RUNG_FAILED, "unknown directive \"%s\"",
         text_escape(shown, sizeof shown, name));
@@ -761,16 +761,16 @@ out:
 
 int64_t
 directives_lock_timeout_ms(
-    const struct directives *given, const struct rung_options *options)
+    const struct directives *directives, const struct rung_options *options)
 {
-    return given->lock_timeout_ms >= 0 ? given->lock_timeout_ms
-                                       : options->lock_timeout_ms;
+    return directives->lock_timeout_ms >= 0 ? directives->lock_timeout_ms
+                                            : options->lock_timeout_ms;
 }
 
 int64_t
 directives_statement_timeout_ms(
-    const struct directives *given, const struct rung_options *options)
+    const struct directives *directives, const struct rung_options *options)
 {
-    return given->statement_timeout_ms >= 0 ? given->statement_timeout_ms
-                                            : options->statement_timeout_ms;
+    return directives->statement_timeout_ms >= 0 ? directives->statement_timeout_ms
+                                                 : options->statement_timeout_ms;
 }
