@@ -337,26 +337,6 @@ tell(struct comparison *c, const struct rung_migration *m, const char *name,
 
 /* ---- edits ----------------------------------------------------------------------- */
 
-/* The line, from 1, in which they begin to differ; 0: in line endings, or a byte order
- * mark, alone. */
-static uint64_t
-first_difference(const char *a, const char *b)
-{
-    uint64_t line = 1;
-
-    a += strncmp(a, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    b += strncmp(b, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    for (;; a++, b++) {
-        a += a[0] == '\r' && a[1] == '\n';
-        b += b[0] == '\r' && b[1] == '\n';
-        if (*a != *b)
-            return line;
-        if (*a == '\0')
-            return 0;
-        line += *a == '\n';
-    }
-}
-
 /* The file is not what the revision has. */
 static bool
 look_at_edit(struct comparison *c, const struct rung_migration *m,
@@ -373,7 +353,7 @@ look_at_edit(struct comparison *c, const struct rung_migration *m,
         return false;
     now = diff_read_file(c->list->directory, m->filename);
     if (now != NULL && strlen(then.out) == then.n) {
-        line = first_difference(then.out, now);
+        line = diff_first_line(then.out, now);
         /* Nothing ran of what held no statement: a draft may be filled. */
         told = line > 0 && !rung_same_sql(then.out, "");
     }

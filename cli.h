@@ -168,6 +168,13 @@ struct diff_side {
 bool diff_texts(const struct diff_side *before, const struct diff_side *after,
     char **diff, struct rung_error *err);
 
+/*
+ * The line of `after`, from 1, where it begins to differ from `before`; its last one
+ * where it only lacks what follows.  0: they differ in line endings or a byte order
+ * mark at most.
+ */
+uint64_t diff_first_line(const char *before, const char *after);
+
 /* A file's text, the caller's to free(); NULL when it cannot be had, holds NUL bytes,
  * or is larger than 16 MiB. */
 char *diff_read_file(const char *directory, const char *name);
@@ -191,11 +198,12 @@ enum format {
 };
 
 struct report {
-    FILE *out;             /* results */
-    FILE *err;             /* everything else */
-    enum format format;    /* each function below minds it */
-    const char *command;   /* that is reported on; NULL: none */
-    const char *directory; /* of the migrations, as given */
+    FILE *out;                          /* results */
+    FILE *err;                          /* everything else */
+    enum format format;                 /* each function below minds it */
+    const char *command;                /* that is reported on; NULL: none */
+    const char *directory;              /* of the migrations, as given */
+    const struct rung_options *library; /* for a look on the side; NULL: none */
     bool quiet, verbose;
     bool out_color, err_color;
     bool relative_times; /* "3 min ago" */
@@ -371,18 +379,18 @@ void report_shown(struct report *report);
 /* What diff_texts made, on `f`, its lines in the usual colours. */
 void report_diff(FILE *f, bool color, const char *diff);
 
-/* How an edited file differs from the text that was kept, if one was: on `f`.  Nothing
- * when that cannot be known: whoever may not read the kept text is not to fail. */
-void report_edit(struct report *report, FILE *f, bool color,
-    const struct rung_options *options, const struct rung_migration *migration);
+/*
+ * How the edited files of a list differ from the texts that were kept, as far as they
+ * were: on `out`, and each gets the `line` where that begins.  Nothing when that cannot
+ * be known: whoever may not read the kept text is not to fail.
+ */
+void report_edits(struct report *report, struct rung_list *list);
 
-/* The same for all edited files of a list, on `out`. */
-void report_edits(struct report *report, const struct rung_options *options,
-    const struct rung_list *list);
+/* As report_event, but an edit that is found gets its line, in the same way. */
+void report_event_placed(void *report, const struct rung_event *event);
 
 /* What `repair` will change (the items with a step), on `err`. */
-void report_repairs(struct report *report, const struct rung_options *options,
-    const struct rung_list *list);
+void report_repairs(struct report *report, const struct rung_list *list);
 
 /* ---- options.c: the command line --------------------------------------------------
  */

@@ -263,7 +263,7 @@ run_verify(const struct cli *cli, struct report *report)
     if (found > 0)
         status = RUNG_DRIFT;
     if (!offline)
-        report_edits(report, &cli->library, &list);
+        report_edits(report, &list);
     report_verify(report, &list, cli->base, (enum rung_code)status);
     if (status == RUNG_PENDING && report->format != FORMAT_JSON)
         report_error(report, &err);
@@ -387,7 +387,7 @@ confirm_repair(void *arg, const struct rung_list *list)
     struct repairing *repairing = arg;
 
     if (!repairing->cli->yes || !repairing->report->quiet)
-        report_repairs(repairing->report, &repairing->cli->library, list);
+        report_repairs(repairing->report, list);
     if (repairing->cli->yes)
         return true;
     repairing->could_not_ask = !may_ask(repairing->report);

@@ -31,51 +31,91 @@ report_diff(FILE *f, bool color, const char *diff)
     }
 }
 
-/* The library's own events are not ours to tell: this is a look on the side. */
+/* An edited file: the text that was kept, and the one on disk. */
+struct edit {
+    char *then, *now;
+};
+
+/* The library's own events are not ours to tell, and nothing is waited for: this is a
+ * look on the side. */
 static char *
-kept_text(const struct rung_options *options, int64_t version)
+kept_text(const struct report *r, int64_t version)
 {
-    struct rung_options aside = *options;
+    struct rung_options aside = *r->library;
     struct rung_error ignored;
     char *text = NULL;
 
     aside.on_event = NULL;
+    aside.wait_ms = 0;
     if (!rung_source(&aside, version, false, &text, &ignored))
         return NULL;
     return text;
 }
 
-void
-report_edit(struct report *r, FILE *f, bool color, const struct rung_options *options,
-    const struct rung_migration *m)
+/* False when either text cannot be had.  Free with edit_close, also then. */
+static bool
+edit_open(
+    struct edit *edit, const struct report *r, const struct rung_migration *migration)
 {
-    char *then = kept_text(options, m->version), *now, *diff = NULL;
-    struct rung_error ignored;
+    *edit = (struct edit){ .then = NULL };
+    if (r->library == NULL || migration->state != RUNG_STATE_EDITED)
+        return false;
+    edit->then = kept_text(r, migration->version);
+    if (edit->then != NULL)
+        edit->now = diff_read_file(r->library->directory, migration->filename);
+    return edit->now != NULL;
+}
 
-    if (then == NULL)
-        return;
-    now = diff_read_file(options->directory, m->filename);
+static void
+edit_close(struct edit *edit)
+{
+    free(edit->then);
+    free(edit->now);
+}
+
+static void
+put_edit(struct report *r, FILE *f, bool color, const struct edit *edit)
+{
+    struct rung_error ignored;
+    char *diff = NULL;
+
     report_clear(r);
-    if (now != NULL
-        && diff_texts(&(struct diff_side){ "recorded", then },
-            &(struct diff_side){ "on disk", now }, &diff, &ignored))
+    if (diff_texts(&(struct diff_side){ "recorded", edit->then },
+            &(struct diff_side){ "on disk", edit->now }, &diff, &ignored))
         report_diff(f, color, diff);
-    if (now != NULL)
-        (void)fprintf(f, "%s\n",
-            rung_same_sql(then, now) ? "Only comments and white space differ."
-                                     : "The SQL itself differs.");
+    (void)fprintf(f, "%s\n",
+        rung_same_sql(edit->then, edit->now) ? "Only comments and white space differ."
+                                             : "The SQL itself differs.");
     free(diff);
-    free(now);
-    free(then);
 }
 
 void
-report_edits(
-    struct report *r, const struct rung_options *options, const struct rung_list *list)
+report_edits(struct report *r, struct rung_list *list)
 {
-    for (size_t i = 0; i < list->n; i++)
-        if (list->items[i].state == RUNG_STATE_EDITED && r->format != FORMAT_JSON)
-            report_edit(r, r->out, r->out_color, options, &list->items[i]);
+    for (size_t i = 0; i < list->n; i++) {
+        struct edit edit;
+
+        if (edit_open(&edit, r, &list->items[i])) {
+            list->items[i].line = diff_first_line(edit.then, edit.now);
+            if (r->format != FORMAT_JSON)
+                put_edit(r, r->out, r->out_color, &edit);
+        }
+        edit_close(&edit);
+    }
+}
+
+void
+report_event_placed(void *report, const struct rung_event *event)
+{
+    struct rung_event placed = *event;
+    struct edit edit;
+
+    if (event->kind == RUNG_EVENT_FINDING) {
+        if (edit_open(&edit, report, event->migration))
+            placed.line = diff_first_line(edit.then, edit.now);
+        edit_close(&edit);
+    }
+    report_event(report, &placed);
 }
 
 /* ---- repairs --------------------------------------------------------------------- */
@@ -94,11 +134,11 @@ put_side(struct report *r, const char *side, const char *filename, const char *c
 }
 
 static void
-put_repair(struct report *r, const struct rung_options *options,
-    const struct rung_migration *m)
+put_repair(struct report *r, const struct rung_migration *m)
 {
     bool here = m->checksum != NULL;
     char applied[48];
+    struct edit edit;
 
     term_painted(r->err, r->err_color, BOLD, m->filename);
     (void)fputs(": ", r->err);
@@ -114,14 +154,14 @@ put_repair(struct report *r, const struct rung_options *options,
         (void)fputc('\n', r->err);
     }
     put_side(r, "on disk", here ? m->filename : "no such file", m->checksum);
-    if (m->state == RUNG_STATE_EDITED)
-        report_edit(r, r->err, r->err_color, options, m);
+    if (edit_open(&edit, r, m))
+        put_edit(r, r->err, r->err_color, &edit);
+    edit_close(&edit);
     (void)fprintf(r->err, "  repair    %s\n", repair_verb(m->state, false));
 }
 
 void
-report_repairs(
-    struct report *r, const struct rung_options *options, const struct rung_list *list)
+report_repairs(struct report *r, const struct rung_list *list)
 {
     report_clear(r);
     for (size_t i = 0; i < list->n; i++) {
@@ -132,6 +172,6 @@ report_repairs(
         if (r->format == FORMAT_JSON)
             json_migration(r, m);
         else
-            put_repair(r, options, m);
+            put_repair(r, m);
     }
 }

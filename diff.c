@@ -1,8 +1,9 @@
 /*
- * diff.c: what differs between two texts, said by the system's own diff.
+ * diff.c: what differs between two texts, said by the system's own diff, and where they
+ * begin to differ.
  *
- * The texts lie in temporary files, which only we can read (SQL may hold secrets) and
- * which are gone when this returns.
+ * For diff, the texts lie in temporary files, which only we can read (SQL may hold
+ * secrets) and which are gone when this returns.
  *
  * Relies on POSIX.1-2008: mkstemp, and a diff that knows -u (POSIX) and -L (GNU, BSD,
  * busybox).
@@ -36,7 +37,7 @@ temp_open(struct temp *temp, struct rung_error *err)
         return cli_fail(err, "TMPDIR is too long");
     temp->fd = mkstemp(temp->path);
     if (temp->fd < 0 || fcntl(temp->fd, F_SETFD, FD_CLOEXEC) != 0)
-        return cli_fail(err, "no temporary file in %s: %s", dir, strerror(errno));
+        return cli_fail(err, "%s cannot be made: %s", temp->path, strerror(errno));
     return true;
 }
 
@@ -145,4 +146,31 @@ diff_texts(const struct diff_side *before, const struct diff_side *after, char *
     temp_close(&a);
     temp_close(&b);
     return ok;
+}
+
+/* ---- where they begin to differ -------------------------------------------------- */
+
+static const char *
+skip_mark(const char *text)
+{
+    return text + (strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
+}
+
+uint64_t
+diff_first_line(const char *before, const char *after)
+{
+    const char *a = skip_mark(before), *b = skip_mark(after);
+    uint64_t line = 1;
+
+    for (;; a++, b++) {
+        a += a[0] == '\r' && a[1] == '\n';
+        b += b[0] == '\r' && b[1] == '\n';
+        if (*a != *b)
+            break;
+        if (*a == '\0')
+            return 0;
+        line += *a == '\n';
+    }
+    /* Where only the end is missing, its last line is the nearest that there is. */
+    return *b == '\0' && line > 1 && b[-1] == '\n' ? line - 1 : line;
 }

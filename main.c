@@ -105,6 +105,7 @@ prepare_report(struct report *report, const struct cli *cli)
         .format = cli->format,
         .command = cli->command == NULL ? NULL : cli->command->name,
         .directory = cli->library.directory,
+        .library = &cli->library,
         .quiet = cli->quiet,
         .verbose = cli->verbose,
         .out_color = is_colored(cli->color, out && able),
@@ -152,7 +153,7 @@ run(struct cli *cli, struct report *report)
         return (int)err.code;
     }
     cli->library.wake_fd = wake_pipe[0];
-    cli->library.on_event = report_event;
+    cli->library.on_event = report_event_placed;
     cli->library.arg = report;
     status = cli->command->run(cli, report);
     return status == RUNG_CANCELLED ? 128 + (int)caught : status;

@@ -70,6 +70,9 @@ agrees() {
     # The way out works.
     git_ checkout -q upstream -- 'migrations/001_one.sql'
     agrees
+    # Where the end is gone, there is no line behind the last.
+    : >migrations/001_one.sql
+    finds 'migrations/001_one.sql:1: error: edited'
 }
 
 @test "a file that was deleted or renamed is named" {

@@ -146,7 +146,7 @@ END
     echo 'SELECT 2;' >>migrations/001_a.sql
     run_rung verify --format github
     assert_status 3
-    assert_equal "$(annotations | cut -d '|' -f 1-5)" 'error|migrations/001_a.sql|||rung: edited'
+    assert_equal "$(annotations | cut -d '|' -f 1-5)" 'error|migrations/001_a.sql|5||rung: edited'
     assert_out_has ' \x3a:error::kept' ' \x23#[error]kept' '+SELECT 2;'
     run_rung verify
     assert_out_has ' \x3a:error::kept'

@@ -170,8 +170,62 @@ SQL
  CREATE TABLE bb (n int);
 The SQL itself differs.
 TEXT
-    )" 'migrations/002_b.sql: error: edited after it was applied'
+    )" 'migrations/002_b.sql:2: error: edited after it was applied'
     assert_err ''
+}
+
+@test "an edit is named at the line where it begins, by verify and by up" {
+    kept
+    migration 002_b <<<$'-- two\nCREATE TABLE b (n bigint);\nCREATE TABLE bb (n int);'
+    migration 003_c <<<'CREATE TABLE c ();'
+    run_rung verify
+    assert_status 3
+    assert_out_has 'migrations/002_b.sql:2: error: edited after it was applied'
+    run_rung verify --format github
+    assert_status 3
+    assert_out_has '::error file=migrations/002_b.sql,line=2,title=rung%3A edited::'
+    run_rung verify --format json
+    assert_status 3
+    assert_out_has '"state":"edited","path":"migrations/002_b.sql","line":2,"column":null'
+    assert_out_lacks +++
+
+    run_rung up
+    assert_status 3
+    assert_out ''
+    assert_err_has 'migrations/002_b.sql:2: error: edited after it was applied'
+    run_rung up --format github
+    assert_status 3
+    assert_out_has '::error file=migrations/002_b.sql,line=2,title=rung%3A edited::'
+    run_rung up --format json
+    assert_status 3
+    assert_out_has '"state":"edited","path":"migrations/002_b.sql","line":2,"column":null'
+    assert_applied 1 2
+}
+
+@test "an edit that only takes lines away from the end is named at the last one left" {
+    kept
+    migration 002_b <<<$'-- two\nCREATE TABLE b (n int);'
+    run_rung verify
+    assert_status 3
+    assert_out_has 'migrations/002_b.sql:2: error: edited after it was applied'
+    : >migrations/002_b.sql
+    run_rung verify
+    assert_status 3
+    assert_out_has 'migrations/002_b.sql:1: error: edited after it was applied'
+}
+
+@test "a role that has one connection only is told of the edit, without its line" {
+    kept
+    sql "CREATE ROLE \"$role\" LOGIN CONNECTION LIMIT 1;
+         GRANT SELECT ON schema_migrations, schema_migrations_source TO \"$role\""
+    migration 002_b <<<'CREATE TABLE b (n bigint);'
+    use_database "$PGDATABASE" "$role"
+    run_rung up --wait 10min
+    use_database "$PGDATABASE"
+    assert_status 3
+    assert_out ''
+    assert_err_has 'migrations/002_b.sql: error: edited after it was applied'
+    sql "DROP OWNED BY \"$role\""
 }
 
 @test "verify says when only comments and white space differ" {

@@ -204,3 +204,40 @@ summary() {
         'applied  1                   x     2024-03-01 12:00:00Z  deploy  1 ms' \
         'applied  999999999999999999  表    2024-03-01 12:00:00Z  deploy  1 ms'
 }
+
+# painted TERM ARGS: what stands on a terminal of that kind, with its colours as <SGR>.
+painted() {
+    local term=$1 command
+    shift
+    printf -v command '%q ' "$RUNG" "$@"
+    SHELL=$BASH TERM=$term script -qec "$command" /dev/null </dev/null 3>&- 4>&- |
+        tr -d '\r' | sed -E $'s/\033\\[([0-9;]*)m/<\\1>/g'
+}
+
+@test "on a terminal each state has its colour, and times are relative" {
+    migration 001_applied <<<'SELECT 1;'
+    migration 002_edited <<<'SELECT 2;'
+    run_rung up
+    sql "UPDATE schema_migrations SET applied_by = 'ann', duration_ms = 7,
+             applied_at = now() - interval '210 minutes'"
+    echo 'SELECT 0;' >migrations/002_edited.sql
+    migration 003_pending <<<'SELECT 3;'
+    touch migrations/004_draft.sql
+    printed=$(painted xterm status)
+    assert_lines "$(head -n 5 <<<"$printed")" \
+        '<1>state<>    version  name     applied  by   took' \
+        '<32>applied<>  001      applied  3 h ago  ann  7 ms' \
+        '<1;31>edited<>   002      edited   3 h ago  ann  7 ms' \
+        '<33>pending<>  003      pending' \
+        '<33>draft<>    004      draft'
+    [[ $printed == *'<1>migrations/002_edited.sql: <><1;31>error: <>edited after it was applied'* ]]
+    [[ $printed == *$'\n''2 applied, 1 pending, 1 draft, <1;31>1 problem<> (ledger '* ]]
+    [[ $printed == *'<36>hint<>: '* ]]
+
+    # Where colours are not wanted, or would not be understood, there are none.
+    plain=$(sed -E 's/<[0-9;]*>//g' <<<"$printed")
+    assert_equal "$(painted dumb status)" "$plain"
+    assert_equal "$(NO_COLOR=1 painted xterm status)" "$plain"
+    assert_equal "$(painted xterm status --color never)" "$plain"
+    assert_equal "$(painted dumb status --color always)" "$printed"
+}
