@@ -16,6 +16,9 @@
 static const char percent_hint[] =
     "Characters such as @ / : # ? in a user name or password are written in a URL as "
     "%%40 %%2F %%3A %%23 %%3F.";
+static const char socket_hint[] =
+    "A URL has one / and the database's name behind the host; a socket's directory is "
+    "given as postgresql:///DATABASE?host=DIRECTORY.";
 
 static bool
 starts_with(const char *text, const char *prefix)
@@ -152,6 +155,24 @@ database_ok(const char *name, bool url)
            && (strchr(name, '@') == NULL || strchr(name, ':') == NULL);
 }
 
+/* A list separated by commas of 1 to 65535; where nothing stands, libpq has a default.
+ */
+static bool
+port_ok(const char *port)
+{
+    while (*port != '\0') {
+        size_t n = strcspn(port, ",");
+        long number = strtol(port, NULL, 10);
+
+        if (strspn(port, "0123456789") != n
+            || (n > 0 && (number < 1 || number > UINT16_MAX)))
+            return false;
+        port += n;
+        port += *port == ',';
+    }
+    return true;
+}
+
 /* Has a piece of a password ended up where it does not belong? */
 static bool
 check_parts(const PQconninfoOption *options, bool url, struct rung_error *err)
@@ -162,8 +183,9 @@ check_parts(const PQconninfoOption *options, bool url, struct rung_error *err)
     const char *dbname = option_value(options, "dbname");
     const char *what = NULL;
 
-    if (port != NULL && strspn(port, "0123456789,") != strlen(port)) {
-        err_set(err, RUNG_USAGE, "the port in the connection string is not a number");
+    if (port != NULL && !port_ok(port)) {
+        err_set(err, RUNG_USAGE,
+            "the port in the connection string is not a number from 1 to 65535");
         return err_hint(err, percent_hint);
     }
     if (host != NULL && !host_ok(host))
@@ -176,6 +198,8 @@ check_parts(const PQconninfoOption *options, bool url, struct rung_error *err)
         return true;
     err_set(err, RUNG_USAGE, "the %s in the connection %s is malformed", what,
         url ? "URL" : "string");
+    if (url && strcmp(what, "database") == 0 && strpbrk(dbname, "@:") == NULL)
+        return err_hint(err, socket_hint);
     return err_hint(err, percent_hint);
 }
 
@@ -206,6 +230,15 @@ without_driver(const char *database, size_t scheme)
     return copy;
 }
 
+/* Does it begin as a URL does?  In KEY=VALUE a value may look like one. */
+static bool
+is_url(const char *database)
+{
+    const char *colon = strstr(database, "://");
+
+    return colon != NULL && strcspn(database, "=") > (size_t)(colon - database);
+}
+
 bool
 conninfo_check(const char *database, char **copy, struct rung_error *err)
 {
@@ -218,7 +251,7 @@ conninfo_check(const char *database, char **copy, struct rung_error *err)
     if (database == NULL)
         return true;
     scheme = scheme_length(database);
-    if (scheme == 0 && strstr(database, "://") != NULL && strchr(database, '=') == NULL)
+    if (scheme == 0 && is_url(database))
         return err_set(err, RUNG_USAGE,
             "the connection URL does not begin with postgresql:// or postgres://");
     *copy = scheme > 0 ? without_driver(database, scheme) : str_dup(str_of(database));

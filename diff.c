@@ -29,15 +29,17 @@ static bool
 temp_open(struct temp *temp, struct rung_error *err)
 {
     const char *dir = cli_environment("TMPDIR");
-    int n = snprintf(
-        temp->path, sizeof temp->path, "%s/rung-XXXXXX", dir == NULL ? "/tmp" : dir);
+    int n;
 
+    if (dir == NULL)
+        dir = "/tmp";
+    n = snprintf(temp->path, sizeof temp->path, "%s/rung-XXXXXX", dir);
     temp->fd = -1;
     if (n < 0 || (size_t)n >= sizeof temp->path)
         return cli_fail(err, "TMPDIR is too long");
     temp->fd = mkstemp(temp->path);
     if (temp->fd < 0 || fcntl(temp->fd, F_SETFD, FD_CLOEXEC) != 0)
-        return cli_fail(err, "%s cannot be made: %s", temp->path, strerror(errno));
+        return cli_fail(err, "no temporary file in %s: %s", dir, strerror(errno));
     return true;
 }
 

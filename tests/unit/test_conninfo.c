@@ -19,6 +19,9 @@
 static const char percent[] =
     "Characters such as @ / : # ? in a user name or password are written in a URL as "
     "%40 %2F %3A %23 %3F.";
+static const char socket[] =
+    "A URL has one / and the database's name behind the host; a socket's directory is "
+    "given as postgresql:///DATABASE?host=DIRECTORY.";
 static const char take_out[] = "Take it out of the URL that rung is given.";
 static const char either[] = "It is either a URL or KEY=VALUE pairs; a value with "
                              "spaces stands in single quotes.";
@@ -56,7 +59,7 @@ static const struct {
 };
 
 #define MALFORMED(what) "the " what " in the connection URL is malformed"
-#define NO_PORT "the port in the connection string is not a number"
+#define NO_PORT "the port in the connection string is not a number from 1 to 65535"
 #define PARSE "the connection string cannot be parsed"
 #define NOT_BARE                                                                       \
     "the connection string is neither a URL nor KEY=VALUE nor a database's name"
@@ -95,6 +98,11 @@ static const struct {
     { "postgresql://u:s3cr3t@h:-1/db", NO_PORT, percent },
     { "postgresql://u:x@h:s3cr3t@/db", NO_PORT, percent },
     { "postgresql://u:s3cr3t@h1:1,h2:x/db", NO_PORT, percent },
+    { "postgresql://u:s3cr3t@h:65536/db", NO_PORT, percent },
+    { "postgresql://u:s3cr3t@h1:1,h2:0/db", NO_PORT, percent },
+    { "postgresql://h:99999999999999999999/db", NO_PORT, percent },
+    { "postgresql:////var/run/postgresql/db", MALFORMED("database"), socket },
+    { "postgresql:///var/run/db", MALFORMED("database"), socket },
     { "postgresql://u:s3cr3t@[::1/db", PARSE, percent },
     { "postgresql://u:s3cr3t@[]/db", PARSE, percent },
     { "postgresql://u:s3cr3t@[::1]x/db", PARSE, percent },
@@ -143,12 +151,13 @@ static const struct {
 
     /* neither */
     { "mysql://u:s3cr3t@h/db", SCHEME, "" },
-    { "mysql://u:s3cr3t@h/db?x=1", PARSE, either },
+    { "mysql://u:s3cr3t@h/db?x=1", SCHEME, "" },
     { "Postgresql://u:s3cr3t@h/db", SCHEME, "" },
     { " postgresql://u:s3cr3t@h/db", SCHEME, "" },
     { "postgresqlx://u:s3cr3t@h/db", SCHEME, "" },
     { "postgresql+a b://u:s3cr3t@h/db", SCHEME, "" },
-    { "jdbc:postgresql://h/db?user=u&password=s3cr3t", PARSE, either },
+    { "jdbc:postgresql://h/db?user=u&password=s3cr3t", SCHEME, "" },
+    { "key=x://h?password=s3cr3t", PARSE, either },
     { "//u:s3cr3t@h/db", NOT_BARE, bare },
     { "postgresql:/u:s3cr3t@h/db", NOT_BARE, bare },
     { "u:s3cr3t@h:5432/db", NOT_BARE, bare },
