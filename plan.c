@@ -598,14 +598,16 @@ plan_allows(const struct rung_list *list, struct rung_error *err)
     }
     if (first == NULL)
         return true;
-    if (fatal == 1)
+    if (fatal == 1) {
         err_set(err, code, "%s: %s", first->filename, first->problem);
-    else if (fatal <= NAMED_AT_MOST)
+        return first->hint == NULL ? false : err_hint(err, "%s", first->hint);
+    }
+    if (fatal <= NAMED_AT_MOST)
         err_set(err, code, "%zu problems: %s", fatal, names);
     else
         err_set(err, code, "%zu problems: %s and %zu more", fatal, names,
             fatal - NAMED_AT_MOST);
-    return first->hint == NULL ? false : err_hint(err, "%s", first->hint);
+    return err_hint(err, "`rung status` says of each what to do.");
 }
 
 /* ---- SHA256SUMS ------------------------------------------------------------------ */

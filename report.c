@@ -262,7 +262,7 @@ put_excerpt(const struct message *m, const struct rung_error *err)
     (void)fputc('\n', m->f);
 }
 
-/* Was this said already, finding by finding? */
+/* Was this said already, as the one finding in the way? */
 static bool
 is_told(const struct report *r, const struct rung_error *err)
 {
@@ -270,15 +270,20 @@ is_told(const struct report *r, const struct rung_error *err)
            && strcmp(r->refusal.message, err->message) == 0;
 }
 
+/* Were several, each with its own way out? */
+static bool
+told_each(const struct report *r)
+{
+    return r->refusal.code != RUNG_OK && r->refusal.message[0] == '\0';
+}
+
 /* What the error says beside its message: detail, hint with SQLSTATE, context. */
 static void
 put_explanation(struct report *r, const struct message *m, const struct rung_error *err)
 {
     char state[16] = "";
-    const char *hint = err->hint;
+    const char *hint = told_each(r) ? "" : err->hint;
 
-    if (r->refusal.hint[0] != '\0' && strcmp(r->refusal.hint, hint) == 0)
-        hint = "";
     if (err->sqlstate[0] != '\0')
         (void)snprintf(state, sizeof state, "  [%s]", err->sqlstate);
     if (hint[0] == '\0')
@@ -443,7 +448,6 @@ keep_refusal(struct report *r, const struct rung_migration *m)
     kept->code = RUNG_DRIFT;
     (void)snprintf(
         kept->message, sizeof kept->message, "%s: %s", m->filename, m->problem);
-    (void)snprintf(kept->hint, sizeof kept->hint, "%s", m->hint == NULL ? "" : m->hint);
 }
 
 static void

@@ -297,6 +297,13 @@ TEXT
     assert_err_has 'migrations/001_t.sql: error: recorded, but there is no such file' \
         'migrations/002_u.sql: error: edited after it was applied' \
         'rung: error: 2 problems: 001_t.sql missing, 002_u.sql edited'
+    assert_err_lacks 'says of each'
+    # Who names none says where each is named.
+    run_rung plan
+    assert_status 3
+    assert_out ''
+    assert_err 'rung: error: 2 problems: 001_t.sql missing, 002_u.sql edited
+hint: `rung status` says of each what to do.'
 }
 
 @test "a file whose line endings changed is no drift" {

@@ -394,6 +394,8 @@ files_and_rows_become_states_and_steps(void **state)
 /* ---- refusals ---------------------------------------------------------------------
  */
 
+#define EACH "`rung status` says of each what to do."
+
 static const struct {
     const char *why, *files, *rows, *message, *hint;
     enum rung_code code;
@@ -404,20 +406,20 @@ static const struct {
         "aaaaaaaaaaaa...",
         EDIT("1"), RUNG_DRIFT },
     { "several are named", "1_a.sql=a1 3_c.sql=c1", "1:1_a.sql=c1 2:2_b.sql=b1",
-        "2 problems: 1_a.sql edited, 2_b.sql missing", EDIT("1"), RUNG_DRIFT },
+        "2 problems: 1_a.sql edited, 2_b.sql missing", EACH, RUNG_DRIFT },
     { "of many the first five", "7_a.sql=a1",
         "1:1_a.sql=c1 2:2_b.sql=b1 3:3_c.sql=b1 4:4_d.sql=b1 5:5_e.sql=b1 6:6_f.sql=b1 "
         "7:7_a.sql=a1",
         "6 problems: 1_a.sql missing, 2_b.sql missing, 3_c.sql missing, 4_d.sql missing, "
         "5_e.sql missing and 1 more",
-        RESTORE("1"), RUNG_DRIFT },
+        EACH, RUNG_DRIFT },
     { "duplicates are a fault of the files", "1_a.sql=a1 1_b.sql=b1", "",
-        "2 problems: 1_a.sql duplicate, 1_b.sql duplicate", TWIN, RUNG_FAILED },
+        "2 problems: 1_a.sql duplicate, 1_b.sql duplicate", EACH, RUNG_FAILED },
     { "a refused name as well", "R__x.sql=", "",
         "R__x.sql: is named as for Flyway: rename it to NNN_name.sql", "",
         RUNG_FAILED },
     { "drift among them is drift", "1_a.sql=a1 R__x.sql=", "1:1_a.sql=c1",
-        "2 problems: 1_a.sql edited, R__x.sql misnamed", EDIT("1"), RUNG_DRIFT },
+        "2 problems: 1_a.sql edited, R__x.sql misnamed", EACH, RUNG_DRIFT },
 };
 
 static void

@@ -430,7 +430,7 @@ a_refusal_is_said_once(void **state)
     };
     static const struct rung_error two = { .code = RUNG_DRIFT,
         .message = "2 problems: 2_a.sql edited, 3_b.sql missing",
-        .hint = "Undo it." };
+        .hint = "`rung status` says of each what to do." };
     struct paper single = paper_open(), twice = paper_open();
     struct report *r = paper_report(&single), *s = paper_report(&twice);
     struct rung_migration a = migration(2, "2_a.sql", RUNG_STATE_EDITED);
