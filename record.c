@@ -314,6 +314,25 @@ keep_text(
 }
 
 /*
+ * Write the repair's note.  That a statement failed stays beside it: what it has left
+ * behind, an INVALID index, is still to be cleared away.
+ */
+static void
+replace_note(struct survey *s, const struct rung_repair *repair,
+    const struct rung_migration *m, PQExpBuffer rows)
+{
+    char note[NOTE_BYTES], mark[NOTE_BYTES];
+
+    write_note(note, repair);
+    ledger_sql_note(rows, &s->ledger, m->version, note);
+    if (repair->completed || running_statement(m) == 0)
+        return;
+    text_format(mark, sizeof mark, "%.*s", (int)strcspn(m->note, ";"), m->note);
+    if (strstr(mark, " failed") != NULL)
+        ledger_sql_mark(rows, &s->ledger, m->version, mark);
+}
+
+/*
  * An unfinished file.  Where a statement's outcome is unknown, `completed` says that it
  * did its work; otherwise that all of the file did, by hand.  Without it the row is
  * made to fit the file as it is, and `up` goes on behind the last recorded statement.
@@ -334,7 +353,7 @@ repair_unfinished(struct survey *s, const struct rung_repair *repair,
             return forget(s, m, rows);
         ledger_sql_undone(rows, &s->ledger, m->version,
             repair->completed ? running : (uint64_t)m->undone, NULL);
-        ledger_sql_note(rows, &s->ledger, m->version, note);
+        replace_note(s, repair, m, rows);
         return true;
     }
     if (file == NULL)
@@ -353,7 +372,7 @@ repair_unfinished(struct survey *s, const struct rung_repair *repair,
     if (!prefix_checksum(s, file, entry.statements, hex, err))
         return false;
     ledger_sql_progress(rows, &s->ledger, &entry);
-    ledger_sql_note(rows, &s->ledger, m->version, note);
+    replace_note(s, repair, m, rows);
     return true;
 }
 

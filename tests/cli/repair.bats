@@ -230,6 +230,26 @@ SQL
     assert_sql "SELECT enum_range(NULL::mood)" '{happy,sad}'
 }
 
+@test "an INVALID index that a failed build left is replaced after a repair, too" {
+    migration 001_a <<<'CREATE TABLE a AS SELECT 1 AS n FROM generate_series(1, 2);'
+    migration 002_i <<'SQL'
+CREATE INDEX CONCURRENTLY one ON a (n);
+CREATE UNIQUE INDEX CONCURRENTLY two ON a (n);
+SQL
+    run_rung up
+    assert_status 1
+    sql 'DELETE FROM a'
+    run_rung repair 2 --reason 'rows removed' --yes
+    assert_status 0
+    assert_sql 'SELECT applied_at IS NULL, statements, note FROM schema_migrations
+                WHERE version = 2' 't|1|statement 2 failed; repaired: rows removed'
+    run_rung up
+    assert_status 0
+    assert_done 'applied 002_i.sql (2 statements)'
+    assert_sql "SELECT indisvalid FROM pg_index WHERE indexrelid = 'two'::regclass" t
+    assert_sql 'SELECT note FROM schema_migrations WHERE version = 2' 'repaired: rows removed'
+}
+
 unfinished_undo() {
     three_files
     migration 003_c.down <<'SQL'
