@@ -11,7 +11,8 @@
  *
  * Invariant: nothing is written, and REV is never taken for an option.
  *
- * Source: git-ls-tree(1), git-cat-file(1), git-hash-object(1), gitrevisions(7).
+ * Source: git-ls-tree(1), git-cat-file(1), git-hash-object(1), git-merge-base(1),
+ * gitrevisions(7).
  */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cli.h"
@@ -27,6 +28,14 @@ struct base_file {
     const char *name; /* in the output of ls-tree */
     char oid[OID_BYTES];
     int64_t version;
+    bool since; /* the revision got it after our branch had left it */
+};
+
+/* The files of a commit, sorted by name. */
+struct tree {
+    char *names; /* what ls-tree printed */
+    struct base_file *files;
+    size_t n;
 };
 
 struct comparison {
@@ -35,9 +44,7 @@ struct comparison {
     const char *base; /* as the user calls it */
     int wake_fd;
     char commit[OID_BYTES];
-    char *names; /* what ls-tree printed */
-    struct base_file *files;
-    size_t n;
+    struct tree tree;               /* the revision's */
     const struct base_file *newest; /* NULL: the revision has none */
     char **oids;  /* of the list's files as they are now; NULL where there is no file */
     char *hashed; /* where they are */
@@ -183,10 +190,10 @@ compare_files(const void *left, const void *right)
 
 /* "100644 blob OID\tNAME": an up file is taken; of a symbolic link only the name. */
 static void
-take_entry(struct comparison *c, char *entry)
+take_entry(struct tree *tree, char *entry)
 {
     char *tab = strchr(entry, '\t');
-    struct base_file *file = &c->files[c->n];
+    struct base_file *file = &tree->files[tree->n];
     const char *oid;
     bool down;
 
@@ -199,38 +206,93 @@ take_entry(struct comparison *c, char *entry)
     if (strncmp(entry, "100", 3) != 0 && strncmp(entry, "120", 3) != 0)
         return; /* a directory, a submodule */
     file->name = tab + 1;
-    c->n++;
+    tree->n++;
 }
 
-static bool
-list_base(struct comparison *c, struct rung_error *err)
+static void
+tree_free(struct tree *tree)
 {
-    const char *const tree[] = { "ls-tree", "-z", c->commit, NULL };
+    free(tree->names);
+    free(tree->files);
+    *tree = (struct tree){ .n = 0 };
+}
+
+/* The migrations of a commit.  Free with tree_free, also after a failure. */
+static bool
+tree_list(const struct comparison *c, const char *commit, struct tree *tree,
+    struct rung_error *err)
+{
+    const char *const arguments[] = { "ls-tree", "-z", commit, NULL };
     struct process_output output;
     size_t entries = 0;
 
-    if (!git_ran(c, tree, NULL, &output, err))
+    *tree = (struct tree){ .n = 0 };
+    if (!git_ran(c, arguments, NULL, &output, err))
         return false;
     for (size_t i = 0; i < output.n; i++)
         entries += output.out[i] == '\0';
-    c->files = calloc(entries + 1, sizeof *c->files);
-    if (c->files == NULL) {
+    tree->files = calloc(entries + 1, sizeof *tree->files);
+    if (tree->files == NULL) {
         process_free(&output);
         return out_of_memory(err);
     }
     for (char *entry = output.out, *next; entry < output.out + output.n; entry = next) {
         next = entry + strlen(entry) + 1;
-        take_entry(c, entry);
+        take_entry(tree, entry);
     }
-    c->names = output.out;
+    tree->names = output.out;
     output.out = NULL;
     process_free(&output);
-    if (c->n > 0)
-        qsort(c->files, c->n, sizeof *c->files, compare_files);
-    for (size_t i = 0; i < c->n; i++)
-        if (c->newest == NULL || c->files[i].version > c->newest->version)
-            c->newest = &c->files[i];
+    if (tree->n > 0)
+        qsort(tree->files, tree->n, sizeof *tree->files, compare_files);
     return true;
+}
+
+/* Its file of that name; NULL: it has none. */
+static const struct base_file *
+tree_find(const struct tree *tree, const char *name)
+{
+    struct base_file wanted = { .name = name };
+
+    return tree->n == 0 ? NULL
+                        : bsearch(&wanted, tree->files, tree->n, sizeof *tree->files,
+                            compare_files);
+}
+
+static void
+find_newest(struct comparison *c)
+{
+    for (size_t i = 0; i < c->tree.n; i++)
+        if (c->newest == NULL || c->tree.files[i].version > c->newest->version)
+            c->newest = &c->tree.files[i];
+}
+
+/*
+ * Find what the revision has got since HEAD's branch left it: that is not deleted here,
+ * it comes with the merge.  Where history does not go back so far (a shallow clone), or
+ * there is none, nothing is known to have come since.
+ */
+static bool
+mark_since(struct comparison *c, struct rung_error *err)
+{
+    const char *const fork[] = { "merge-base", "--end-of-options", "HEAD", c->commit,
+        NULL };
+    char oid[OID_BYTES];
+    struct process_output output;
+    struct tree then;
+    bool known, ok;
+
+    if (!git(c, fork, NULL, &output, err))
+        return false;
+    known = output.status == 0 && copy_oid(oid, output.out);
+    process_free(&output);
+    if (!known || strcmp(oid, c->commit) == 0)
+        return true;
+    ok = tree_list(c, oid, &then, err);
+    for (size_t i = 0; ok && i < c->tree.n; i++)
+        c->tree.files[i].since = tree_find(&then, c->tree.files[i].name) == NULL;
+    tree_free(&then);
+    return ok;
 }
 
 /* ---- the files now --------------------------------------------------------------- */
@@ -308,14 +370,6 @@ now_named(const struct comparison *c, const char *name)
     return NULL;
 }
 
-static const struct base_file *
-base_named(const struct comparison *c, const char *name)
-{
-    struct base_file wanted = { .name = name };
-
-    return bsearch(&wanted, c->files, c->n, sizeof *c->files, compare_files);
-}
-
 /* ---- telling --------------------------------------------------------------------- */
 
 static void
@@ -375,13 +429,20 @@ look_at_edit(struct comparison *c, const struct rung_migration *m,
 /* ---- what is gone, and what is new ------------------------------------------------
  */
 
+/* Was it here once, and is no more? */
+static bool
+is_gone(const struct comparison *c, const struct base_file *file)
+{
+    return !file->since && now_named(c, file->name) == NULL;
+}
+
 /* Is there a file with those bytes that the revision does not have? */
 static const struct rung_migration *
 renamed_to(const struct comparison *c, const struct base_file *file)
 {
     for (size_t i = 0; i < c->list->n; i++)
         if (c->oids[i] != NULL && strcmp(c->oids[i], file->oid) == 0
-            && base_named(c, c->list->items[i].filename) == NULL)
+            && tree_find(&c->tree, c->list->items[i].filename) == NULL)
             return &c->list->items[i];
     return NULL;
 }
@@ -411,9 +472,9 @@ tell_gone(struct comparison *c, const struct base_file *file)
 static bool
 is_renamed(const struct comparison *c, const struct rung_migration *m)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (c->files[i].oid[0] != '\0' && now_named(c, c->files[i].name) == NULL
-            && renamed_to(c, &c->files[i]) == m)
+    for (size_t i = 0; i < c->tree.n; i++)
+        if (c->tree.files[i].oid[0] != '\0' && is_gone(c, &c->tree.files[i])
+            && renamed_to(c, &c->tree.files[i]) == m)
             return true;
     return false;
 }
@@ -436,19 +497,38 @@ look_at_new(struct comparison *c, const struct rung_migration *m)
 
 /* ---- the whole ------------------------------------------------------------------- */
 
+/* Was the directory moved, or is it the wrong one?  Or is this its first commit. */
+static void
+warn_of_nothing(const struct comparison *c)
+{
+    char message[700];
+    struct finding finding = { .level = LEVEL_WARNING,
+        .path = c->list->directory,
+        .message = message,
+        .hint = "If it was moved, compare with the revision that moved it." };
+
+    (void)snprintf(message, sizeof message,
+        "%s has no migration in this directory: there is nothing to compare with",
+        c->base);
+    report_finding(c->report, &finding, false);
+}
+
 static bool
 compare(struct comparison *c, struct rung_error *err)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (now_named(c, c->files[i].name) == NULL)
-            tell_gone(c, &c->files[i]);
+    find_newest(c);
+    if (c->tree.n == 0)
+        warn_of_nothing(c);
+    for (size_t i = 0; i < c->tree.n; i++)
+        if (is_gone(c, &c->tree.files[i]))
+            tell_gone(c, &c->tree.files[i]);
     for (size_t i = 0; i < c->list->n; i++) {
         const struct rung_migration *m = &c->list->items[i];
         const struct base_file *file;
 
         if (c->oids[i] == NULL)
             continue;
-        file = base_named(c, m->filename);
+        file = tree_find(&c->tree, m->filename);
         if (file == NULL)
             look_at_new(c, m);
         else if (file->oid[0] != '\0' && strcmp(file->oid, c->oids[i]) != 0
@@ -469,10 +549,9 @@ base_compare(struct report *report, const struct rung_list *list, const char *ba
 
     *found = 0;
     forget_caller();
-    ok = find_commit(&c, err) && list_base(&c, err) && hash_files(&c, err)
-         && compare(&c, err);
-    free(c.names);
-    free(c.files);
+    ok = find_commit(&c, err) && tree_list(&c, c.commit, &c.tree, err)
+         && mark_since(&c, err) && hash_files(&c, err) && compare(&c, err);
+    tree_free(&c.tree);
     free(c.oids);
     free(c.hashed);
     return ok;

@@ -104,6 +104,47 @@ agrees() {
     base=left finds 'migrations/004_right.sql: error: new, but numbered as the newest of left, 004_left.sql'
 }
 
+@test "what the revision has got since the branch left it is not deleted" {
+    git_ checkout -q -b feature
+    migration 005_mine <<<'SELECT 1;'
+    commit mine
+    git_ checkout -q upstream
+    migration 004_theirs <<<'SELECT 2;'
+    commit theirs
+    git_ checkout -q feature
+    agrees
+    # A number that both took is found before the merge.
+    git_ mv migrations/005_mine.sql migrations/004_mine.sql
+    commit 'the same number'
+    finds 'migrations/004_mine.sql: error: new, but numbered as the newest of upstream, 004_theirs.sql'
+    assert_out_lacks deleted
+    # What was here before is deleted as ever, and after the merge theirs is, too.
+    rm migrations/002_two.sql migrations/004_mine.sql
+    finds 'migrations/002_two.sql: error: deleted: upstream has it' '1 problem'
+    git_ checkout -q -- migrations && git_ merge -q --no-edit upstream
+    rm migrations/004_theirs.sql
+    finds 'migrations/004_theirs.sql: error: deleted: upstream has it'
+}
+
+@test "where no history tells what came since, what is not here is deleted" {
+    git_ checkout -q --orphan other
+    rm migrations/003_three.sql
+    commit other
+    finds 'migrations/003_three.sql: error: deleted: upstream has it' '1 problem'
+}
+
+@test "a directory that the revision does not have is a warning" {
+    mv migrations moved
+    run_rung verify --base upstream -m moved
+    assert_status 0
+    assert_out "verified files only (no connection was asked for) and git's upstream: 3 migrations, no problems"
+    assert_err "moved: warning: upstream has no migration in this directory: there is nothing to compare with
+hint: If it was moved, compare with the revision that moved it."
+    run_rung verify --base upstream -m moved --format github
+    assert_status 0
+    assert_out_has '::warning file=moved,title=rung::upstream has no migration'
+}
+
 @test "down files may change, drafts may be filled, line endings are no edit" {
     printf -- '-- soon\n' >migrations/004_draft.sql
     commit draft
