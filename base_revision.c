@@ -93,12 +93,17 @@ git(const struct comparison *c, const char *const *arguments, const char *input,
     return false;
 }
 
-/* git's own reason for a failure, without the word that it begins with. */
+/* git's own reason for a failure, without the word that it begins with; and the command
+ * that it has for a repository of somebody else. */
 static bool
 git_failed(struct process_output *output, struct rung_error *err)
 {
     const char *why = output->complaint == NULL ? "" : output->complaint;
+    const char *command = strstr(why, "git config --global --add safe.directory ");
 
+    if (command != NULL)
+        cli_hint(err, "If its owner is trusted: `%.*s`.", (int)strcspn(command, "\n"),
+            command);
     if (strncmp(why, "fatal: ", 7) == 0)
         why += 7;
     (void)snprintf(err->detail, sizeof err->detail, "%s", why);

@@ -192,6 +192,16 @@ hint: If it was moved, compare with the revision that moved it."
         'detail: not a git repository'
 }
 
+@test "somebody else's repository: the way out is git's own" {
+    # As git's own tests do it: nobody need be root to own it.
+    GIT_TEST_ASSUME_DIFFERENT_OWNER=1 run_rung verify --base upstream
+    assert_status 2
+    assert_out ''
+    assert_lines "$err" 'rung: error: migrations is not in a git repository that can be read' \
+        "detail: detected dubious ownership in repository at '$T'" \
+        "hint: If its owner is trusted: \`git config --global --add safe.directory $T\`."
+}
+
 @test "nothing that the repository brings is run, and a hook's surroundings do not mislead" {
     printf '*.sql filter=evil diff=evil text eol=crlf\n' >.gitattributes
     git_ add .gitattributes && git_ commit -q -m attributes
