@@ -203,6 +203,17 @@ check_parts(const PQconninfoOption *options, bool url, struct rung_error *err)
     return err_hint(err, percent_hint);
 }
 
+/* A host that begins with @ names a socket, and is written %40 in a URL: two of them
+ * are a password that was not escaped. */
+static bool
+check_twice(const char *url, struct rung_error *err)
+{
+    if (strstr(url, "@@") == NULL)
+        return true;
+    err_set(err, RUNG_USAGE, "the host in the connection URL is malformed");
+    return err_hint(err, percent_hint);
+}
+
 /* Neither a URL nor KEY=VALUE: a database's name, and not a URL that lost its head. */
 static bool
 check_bare(const char *name, struct rung_error *err)
@@ -269,7 +280,8 @@ conninfo_check(const char *database, char **copy, struct rung_error *err)
                                      : "It is either a URL or KEY=VALUE pairs; a value "
                                        "with spaces stands in single quotes.");
         } else {
-            ok = check_parts(options, scheme > 0, err);
+            ok = check_parts(options, scheme > 0, err)
+                 && (scheme == 0 || check_twice(*copy, err));
         }
     }
     PQfreemem(message);
