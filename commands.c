@@ -171,8 +171,9 @@ may_undo_all(const struct cli *cli, struct report *report, int *status)
     format_count(count, sizeof count, list.n, "migration");
     (void)snprintf(question, sizeof question, "Undo %s of database %s?", count,
         list.database == NULL ? "" : list.database);
+    /* Where there is nothing to undo, rung_down says so. */
+    answer = list.n == 0 ? YES : ask(cli, report, question);
     rung_list_free(&list);
-    answer = ask(cli, report, question);
     if (answer == YES)
         return true;
     *status = answer == INTERRUPTED ? (int)RUNG_CANCELLED : (int)RUNG_FAILED;

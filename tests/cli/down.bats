@@ -115,6 +115,14 @@ refused() {
     assert_tables
 }
 
+@test "--all does not ask about nothing" {
+    migration 001_a <<<'SELECT 1;'
+    run_rung_on_terminal '' down --all
+    assert_status 0
+    assert_out_lacks 'y/N'
+    assert_untouched
+}
+
 # Type ^C as soon as the question stands there.
 interrupt() {
     for ((i = 0; i < 600; i++)); do
