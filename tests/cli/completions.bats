@@ -99,3 +99,40 @@ files() {
     completes rung up '' -- 001 002
     [ ! -e ran ]
 }
+
+@test "directories are completed by the shell itself, with a space in the name" {
+    mkdir 'my dir'
+    cat >rc <<'RC'
+rung() { printf '<%s>' "$@"; echo; }
+bind 'set enable-bracketed-paste off'
+RC
+    cat "$BATS_FILE_TMPDIR/bash" >>rc
+    printf 'rung -m my\t x\nrung --dir=my\t x\nexit\n' |
+        script -qec 'bash --noprofile --rcfile rc -i' /dev/null >out 2>&1 3>&- 4>&-
+    grep -qF '<-m><my dir/><x>' out || fail_with "$(cat out)"
+    grep -qF '<--dir=my dir/><x>' out || fail_with "$(cat out)"
+    assert_equal "$(in_fish rung -m my)" 'my dir/'
+    assert_equal "$(in_fish rung status -m my)" 'my dir/'
+}
+
+@test "zsh completes --option=value" {
+    cat >try <<'ZSH'
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'autoload -Uz compinit; compinit -u -D; rung() { print -l "<$1>" "<$2>" }; PS1='
+zpty -w z "fpath=(); source $1 2>/dev/null; compdef _rung rung; print ready"
+zpty -r z seen '*ready*ready*'
+zpty -n -w z $'rung up --format=j\t\n'
+zpty -r -m z seen '*<--format=json>*' && print found
+ZSH
+    assert_equal "$(timeout 60 zsh -f try "$BATS_FILE_TMPDIR/zsh" 3>&- 4>&-)" found
+}
+
+@test "fish says what a wait is by default" {
+    complete=$(HOME=$T XDG_CONFIG_HOME=$T XDG_DATA_HOME=$T fish --no-config -c \
+        'source $argv[1]; complete -C "rung up --lock-"' "$BATS_FILE_TMPDIR/fish" 3>&- 4>&-)
+    assert_lines "$complete" \
+        $'--lock-retry-for\twhile a file that met it is tried again [1min]' \
+        $'--lock-timeout\tof a statement for its locks (0: none) [3s]' \
+        $'--lock-wait\tfor another rung to finish [forever]'
+}
