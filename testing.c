@@ -1,11 +1,12 @@
 /*
  * testing.c: `rung test`: apply, undo and apply again on a server of our own.
  *
- * First the files up to the newest one that cannot be undone, then the others; those
- * are undone and applied again.  What pg_dump says of the schema must be the same
- * before they were applied and after they were undone, and both times that they were
- * applied.  Where it is not, every file is tried by itself on a second server, to say
- * which it is.
+ * First all files are applied: those up to the newest one that cannot be undone, then
+ * the others; those are undone and applied again.  What pg_dump says of the schema must
+ * be the same before they were applied and after they were undone, and both times that
+ * they were applied.  Where it is not, every file is tried by itself on a second
+ * server, to say which it is.  Files below one that cannot be undone are tried in the
+ * same way on a server where what is above them is not applied yet.
  *
  * Invariant: nothing here connects to any server but one that throwaway.c started.
  */
@@ -22,38 +23,46 @@ struct testing {
     struct throwaway server;
     struct rung_list files; /* the directory, as `rung verify --offline` sees it */
     size_t tested;          /* files that will be applied */
-    size_t undoable;        /* the newest of them that can be undone */
-    int64_t floor;          /* the newest that cannot; RUNG_NO_VERSION: all can */
-    const char *floor_name, *floor_why;
-    bool told; /* what is wrong with the files was told once */
-    bool kept; /* the server lives on */
-    /* The schema where the undoable ones begin; with them; undone; with them again. */
+    size_t undoable;        /* those of them that can be undone */
+    const struct rung_migration *fixed; /* the newest that cannot; NULL: all can */
+    const struct rung_migration *last;  /* the newest of all */
+    bool older;                         /* at those in front of `fixed` */
+    bool told;                          /* what is wrong with the files was told once */
+    bool kept;                          /* the server lives on */
+    /* The schema where undoable ones begin; with them; undone; with them again. */
     char *before, *first, *undone, *again;
 };
 
 /* ---- the directory -----------------------------------------------------------------
  */
 
-/* Which files will be applied, and how far back they can be undone. */
+static bool
+is_tested(const struct rung_migration *m)
+{
+    return m->version != RUNG_NO_VERSION && m->state != RUNG_STATE_DRAFT;
+}
+
+static bool
+is_undoable(const struct rung_migration *m)
+{
+    return m->down != NULL && !m->irreversible;
+}
+
+/* How many files will be applied, and undone. */
 static void
 count_files(struct testing *t)
 {
-    t->floor = RUNG_NO_VERSION;
-    for (size_t i = t->files.n; i-- > 0;) {
+    for (size_t i = 0; i < t->files.n; i++) {
         const struct rung_migration *m = &t->files.items[i];
 
-        if (m->version == RUNG_NO_VERSION || m->state == RUNG_STATE_DRAFT)
+        if (!is_tested(m))
             continue;
         t->tested++;
-        if (t->floor != RUNG_NO_VERSION)
-            continue;
-        if (m->down != NULL && !m->irreversible) {
+        t->last = m;
+        if (is_undoable(m))
             t->undoable++;
-            continue;
-        }
-        t->floor = m->version;
-        t->floor_name = m->filename;
-        t->floor_why = m->irreversible ? "is irreversible" : "has no down file";
+        else
+            t->fixed = m;
     }
 }
 
@@ -251,6 +260,17 @@ explain(struct rung_error *err, const char *where)
     return false;
 }
 
+#define AT_FIRST "That was on a new, empty server; your database was not touched."
+#define AGAIN                                                                           \
+    "That was on a new server, where it had been applied and undone before: something " \
+    "was left behind."
+#define EVERYTHING                                                                     \
+    "That was on a new server, where every file was applied; your database was not "   \
+    "touched."
+#define UP_TO_THERE                                                                    \
+    "That was on a new server, where the files up to it were applied; your database "  \
+    "was not touched."
+
 static bool
 up(struct testing *t, int64_t version, const char *where, struct rung_error *err)
 {
@@ -267,14 +287,8 @@ down(struct testing *t, int64_t keep, struct rung_error *err)
     struct rung_result result;
 
     return rung_down(&t->options, 0, keep, &result, err)
-           || explain(err, "That was on a new server, where every file was applied; "
-                           "your database was not touched.");
+           || explain(err, t->older ? UP_TO_THERE : EVERYTHING);
 }
-
-#define AT_FIRST "That was on a new, empty server; your database was not touched."
-#define AGAIN                                                                           \
-    "That was on a new server, where it had been applied and undone before: something " \
-    "was left behind."
 
 /* ---- what differs ------------------------------------------------------------------
  */
@@ -332,7 +346,7 @@ try_file(struct testing *t, const struct rung_migration *m, int64_t previous,
     char *first = NULL, *undone = NULL, *again = NULL;
     bool ok = up(t, m->version, "", err) && dump_schema(t, &first, err);
 
-    if (ok && (t->floor == RUNG_NO_VERSION || m->version > t->floor)) {
+    if (ok && is_undoable(m)) {
         ok = down(t, previous, err) && dump_schema(t, &undone, err);
         if (ok && !is_undone(*before, undone)) {
             tell_left_behind(t, m->down, m->filename, *before, undone);
@@ -367,7 +381,7 @@ try_each(struct testing *t, size_t *found, struct rung_error *err)
     for (size_t i = 0; ok && i < t->files.n; i++) {
         const struct rung_migration *m = &t->files.items[i];
 
-        if (m->version == RUNG_NO_VERSION || m->state == RUNG_STATE_DRAFT)
+        if (!is_tested(m))
             continue;
         ok = try_file(&other, m, previous, &before, found, err);
         previous = m->version;
@@ -400,26 +414,95 @@ tell_what_differs(struct testing *t, struct rung_error *err)
 /* ---- the whole ---------------------------------------------------------------------
  */
 
-static bool
-try_all(struct testing *t, struct rung_error *err)
+static void
+forget_schemas(struct testing *t)
 {
-    if ((t->floor != RUNG_NO_VERSION && !up(t, t->floor, AT_FIRST, err))
-        || !dump_schema(t, &t->before, err) || !up(t, RUNG_NO_VERSION, AT_FIRST, err)
-        || !dump_schema(t, &t->first, err))
-        return false;
-    if (t->undoable == 0)
-        return true;
-    if (!down(t, t->floor, err) || !dump_schema(t, &t->undone, err))
+    free(t->before);
+    free(t->first);
+    free(t->undone);
+    free(t->again);
+    t->before = t->first = t->undone = t->again = NULL;
+}
+
+/* What stands between `previous` and `newest` can be undone: apply it, undo it and
+ * apply it again.  RUNG_NO_VERSION: nothing stands in front of it; all that is behind.
+ */
+static bool
+try_run(struct testing *t, int64_t previous, int64_t newest, struct rung_error *err)
+{
+    forget_schemas(t);
+    if ((previous != RUNG_NO_VERSION && !up(t, previous, AT_FIRST, err))
+        || !dump_schema(t, &t->before, err) || !up(t, newest, AT_FIRST, err)
+        || !dump_schema(t, &t->first, err) || !down(t, previous, err)
+        || !dump_schema(t, &t->undone, err))
         return false;
     if (!is_undone(t->before, t->undone))
         return tell_what_differs(t, err);
-    if (!up(t, RUNG_NO_VERSION, AGAIN, err) || !dump_schema(t, &t->again, err))
+    if (!up(t, newest, AGAIN, err) || !dump_schema(t, &t->again, err))
         return false;
     return strcmp(t->first, t->again) == 0 || tell_what_differs(t, err);
 }
 
-/* "tested 6 migrations: applied; the newest 2 of them undone and applied again, the
- * schema is the same (004_x.sql has no down file)" */
+/* All files, and of those that can be undone the ones behind the last that cannot. */
+static bool
+try_newest(struct testing *t, struct rung_error *err)
+{
+    if (t->fixed != NULL && t->fixed == t->last)
+        return up(t, RUNG_NO_VERSION, AT_FIRST, err);
+    return try_run(t, t->fixed == NULL ? RUNG_NO_VERSION : t->fixed->version,
+        RUNG_NO_VERSION, err);
+}
+
+/* The others, on a second server; nothing is said of what goes well there. */
+static bool
+try_older(struct testing *t, struct rung_error *err)
+{
+    struct testing other = *t;
+    int64_t fixed = RUNG_NO_VERSION, last = RUNG_NO_VERSION; /* seen so far */
+    bool ok = true, started = false;
+
+    other.server.control = -1;
+    other.options.on_event = NULL;
+    other.older = true;
+    other.before = other.first = other.undone = other.again = NULL;
+    for (const struct rung_migration *m = t->files.items;
+         ok && t->fixed != NULL && m <= t->fixed; m++) {
+        if (!is_tested(m))
+            continue;
+        if (!is_undoable(m)) {
+            if (last != fixed) {
+                ok = (started || start_server(&other, err))
+                     && try_run(&other, fixed, last, err);
+                started = true;
+            }
+            fixed = m->version;
+        }
+        last = m->version;
+    }
+    forget_schemas(&other);
+    throwaway_stop(&other.server);
+    return ok;
+}
+
+/* " (004_x.sql has no down file, 2 more cannot be undone either)" */
+static void
+tell_fixed(const struct testing *t)
+{
+    size_t more = t->tested - t->undoable;
+
+    if (t->fixed == NULL)
+        return;
+    (void)fputs(" (", t->report->out);
+    term_text(t->report->out, t->fixed->filename);
+    (void)fputs(t->fixed->irreversible ? " is irreversible" : " has no down file",
+        t->report->out);
+    if (--more > 0)
+        (void)fprintf(t->report->out, ", %zu more cannot be undone either", more);
+    (void)fputc(')', t->report->out);
+}
+
+/* "tested 6 migrations: applied; 2 of them undone and applied again; the schema is the
+ * same", and why not all of them were. */
 static void
 tell_result(const struct testing *t)
 {
@@ -432,17 +515,13 @@ tell_result(const struct testing *t)
     (void)fprintf(out, "tested %s: applied", count);
     if (t->undoable == 0)
         (void)fputs("; none was undone", out);
-    else if (t->floor == RUNG_NO_VERSION)
+    else if (t->fixed == NULL)
         (void)fputs(", undone and applied again; the schema is the same", out);
     else
         (void)fprintf(out,
-            "; the newest %zu of them undone and applied again; the schema is the same",
+            "; %zu of them undone and applied again; the schema is the same",
             t->undoable);
-    if (t->floor != RUNG_NO_VERSION) {
-        (void)fputs(" (", out);
-        term_text(out, t->floor_name);
-        (void)fprintf(out, " %s)", t->floor_why);
-    }
+    tell_fixed(t);
     (void)fputc('\n', out);
 }
 
@@ -483,7 +562,7 @@ test_on_server(struct testing *t, struct rung_error *err)
     if (!t->report->quiet && t->report->format != FORMAT_JSON)
         (void)fprintf(t->report->out, "PostgreSQL %s, empty, from %s\n",
             t->server.version, t->server.bin);
-    ok = try_all(t, err);
+    ok = try_newest(t, err) && try_older(t, err);
     if (ok)
         tell_result(t);
     if (t->cli->keep && (ok || err->code != RUNG_CANCELLED)) {
@@ -520,9 +599,6 @@ testing_run(const struct cli *cli, struct report *report)
         tell_object(&t, ok ? RUNG_OK : err.code);
     throwaway_stop(&t.server);
     rung_list_free(&t.files);
-    free(t.before);
-    free(t.first);
-    free(t.undone);
-    free(t.again);
+    forget_schemas(&t);
     return ok ? (int)RUNG_OK : (int)err.code;
 }

@@ -195,17 +195,47 @@ SQL
     assert_steps 'applied 001_t.sql (1 statement)' 'applied 002_u.sql (2 statements)' \
         'applied 003_v.sql (1 statement)' 'undid 003_v.sql (1 statement)' \
         'applied 003_v.sql (1 statement)' \
-        'tested 3 migrations: applied; the newest 1 of them undone and applied again; the schema is the same (002_u.sql has no down file)'
+        'tested 3 migrations: applied; 2 of them undone and applied again; the schema is the same (002_u.sql has no down file)'
     migration 003_v <<<$'-- rung: irreversible\nCREATE TABLE v (n int);'
     run_test
     assert_status 0
-    assert_out_has 'tested 3 migrations: applied; none was undone (003_v.sql is irreversible)'
+    assert_out_has 'tested 3 migrations: applied; 1 of them undone and applied again; the schema is the same (003_v.sql is irreversible, 1 more cannot be undone either)'
     assert_out_lacks undid
     migration 003_v <<<'CREATE TABLE v (n int);'
     migration 003_v.down <<<'-- rung: irreversible'
+    rm migrations/001_t.down.sql migrations/002_*
     run_test
     assert_status 0
-    assert_out_has 'tested 3 migrations: applied; none was undone (003_v.sql is irreversible)'
+    assert_out_has 'tested 2 migrations: applied; none was undone (003_v.sql is irreversible, 1 more cannot be undone either)'
+}
+
+@test "a down file below one that cannot be undone is tried, too" {
+    two_files
+    migration 003_v <<<'CREATE TABLE v (n int);'
+    migration 002_u.down <<<'DROP TABLE nosuch;'
+    run_test
+    assert_status 1
+    assert_steps 'applied 001_t.sql (1 statement)' 'applied 002_u.sql (2 statements)' \
+        'applied 003_v.sql (1 statement)'
+    assert_err_has 'migrations/002_u.down.sql:1:12: error: table "nosuch" does not exist' \
+        'That was on a new server, where the files up to it were applied; your database was not touched.'
+    migration 002_u.down <<<'SELECT 1;'
+    run_test
+    assert_status 1
+    assert_err_has 'migrations/002_u.down.sql: error: the schema is not what it was before 002_u.sql'
+    assert_out_has '+CREATE TABLE public.u ('
+    assert_out_lacks tested
+    # What fails at all is said first.
+    migration 004_bad <<<'SELECT nosuch;'
+    run_test
+    assert_status 1
+    assert_err_has 'migrations/004_bad.sql:1:8: error: column "nosuch" does not exist'
+    assert_err_lacks 002_u
+    rm migrations/004_bad.sql
+    migration 002_u.down <<<'DROP TABLE u;'
+    run_test
+    assert_status 0
+    assert_out_has 'tested 3 migrations: applied; 2 of them undone and applied again; the schema is the same (003_v.sql has no down file)'
 }
 
 @test "an extension may stay: it belongs to the database" {
