@@ -1409,9 +1409,10 @@ struct run {
     struct lock_goal goal;
     int64_t keep;       /* undo: what is above this is undone; RUNG_NO_VERSION: all */
     size_t count;       /* undo: or so many of the newest, until `keep` is known */
+    int64_t newest;     /* undo of so many: the newest one of them */
     const char *advice; /* what to do when it stops, instead of the usual; or NULL */
     bool told;          /* the findings were reported */
-    bool told_resumed;  /* and, under the lock, what an earlier run left unfinished */
+    bool told_unfinished; /* and, under the lock, what an earlier run left behind */
     bool pooled;        /* a transaction pooler is between */
     bool distrust;      /* what looked like a session pooler lost our lock */
     struct watch watch; /* what do we wait for? */

@@ -10,28 +10,43 @@
 #include "internal.h"
 
 /*
- * Without the lock a file that began and has not finished may be in the work of another
- * runner: only with it do we know, and say, that it was left behind.
+ * Without the lock a file that began and has not finished, or an undo, may be in the
+ * work of another runner: only with it do we know, and say, that it was left behind.
+ * Is there one, and nothing else in the way?
  */
+static bool
+may_be_at_work(const struct rung_list *list)
+{
+    bool unfinished = false;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->items[i].fatal && list->items[i].state != RUNG_STATE_UNFINISHED)
+            return false;
+        unfinished |= list->items[i].fatal || list->items[i].step == RUNG_STEP_RESUME;
+    }
+    return unfinished;
+}
+
 static void
 tell_findings(struct run *run, bool locked)
 {
     const struct rung_list *list = &run->survey.list;
+    bool unknown = !locked && may_be_at_work(list);
 
     for (size_t i = 0; i < list->n; i++) {
         struct rung_event event = { .kind = RUNG_EVENT_FINDING,
             .migration = &list->items[i],
             .path = list->items[i].filename,
             .line = list->items[i].line };
-        bool resumed = list->items[i].step == RUNG_STEP_RESUME;
+        bool unfinished = list->items[i].state == RUNG_STATE_UNFINISHED;
 
-        if (resumed ? !locked || run->told_resumed : run->told)
+        if (unfinished ? unknown || run->told_unfinished : run->told)
             continue;
         if (list->items[i].problem != NULL || list->items[i].state == RUNG_STATE_DRAFT)
             event_send(run->options, &event);
     }
     run->told = true;
-    run->told_resumed |= locked;
+    run->told_unfinished |= !unknown;
 }
 
 static bool
@@ -84,6 +99,10 @@ plan(struct run *run, bool locked, bool *work, struct rung_error *err)
             && list->items[i].version > run->result->version)
             run->result->version = list->items[i].version;
         *work |= list->items[i].step != RUNG_STEP_NONE;
+    }
+    if (!locked && may_be_at_work(list)) {
+        *work = true;
+        return true;
     }
     return plan_allows(list, err);
 }

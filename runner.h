@@ -202,7 +202,8 @@ bool rung_up(const struct rung_options *options, int64_t version,
 /*
  * Undo migrations, newest first: the newest `count` of them, or with count 0 all above
  * version `keep` (RUNG_NO_VERSION: all).  Runs the down files; edited up files do not
- * matter.
+ * matter.  The newest `count` are those of the moment of the call: when another runner
+ * applies one more before we have the lock, nothing is undone (RUNG_DRIFT).
  */
 bool rung_down(const struct rung_options *options, size_t count, int64_t keep,
     struct rung_result *result, struct rung_error *err);

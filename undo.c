@@ -72,6 +72,19 @@ refuse_unfinished(const struct rung_migration *migration, struct rung_error *err
         (long long)migration->version);
 }
 
+/* "So many of the newest" never means what came after it was said. */
+static bool
+refuse_later(const struct run *run, const struct rung_migration *migration,
+    struct rung_error *err)
+{
+    err_set(err, RUNG_DRIFT, "%s was applied meanwhile, and was not meant to be undone",
+        migration->filename);
+    err_hint(err, "See `rung status`, and say it again.");
+    if (run->result->done == 0)
+        text_format(err->outcome, sizeof err->outcome, "nothing was undone");
+    return false;
+}
+
 static bool
 refuse_irreversible(const struct rung_migration *migration, struct rung_error *err)
 {
@@ -133,6 +146,8 @@ find_keep(struct run *run, struct rung_error *err)
             run->count = 0;
             return true;
         }
+        if (run->count > 0 && run->newest == RUNG_NO_VERSION)
+            run->newest = m->version;
         applied++;
         found |= m->version == run->keep;
     }
@@ -149,9 +164,17 @@ find_keep(struct run *run, struct rung_error *err)
     return err_hint(err, "`rung status` says what is; --all undoes everything.");
 }
 
+/* Not to its end, so far: without the lock another runner may be at it. */
+static bool
+may_be_at_it(const struct rung_migration *migration, bool locked)
+{
+    return !locked && migration->applied_at_us == RUNG_NO_TIME
+           && migration->undone < 0;
+}
+
 /* The undone part of a list, with every step prepared. */
 static bool
-plan(struct run *run, bool *work, struct rung_error *err)
+plan(struct run *run, bool locked, bool *work, struct rung_error *err)
 {
     struct survey *s = &run->survey;
     struct plan_options options = { .version = RUNG_NO_VERSION };
@@ -175,8 +198,10 @@ plan(struct run *run, bool *work, struct rung_error *err)
         }
         if (!m->recorded || m->version <= run->keep)
             continue;
+        if (run->newest != RUNG_NO_VERSION && m->version > run->newest)
+            return refuse_later(run, m, err);
         *work = true;
-        if (!prepare(s, m, err))
+        if (!may_be_at_it(m, locked) && !prepare(s, m, err))
             return false;
     }
     run->in_flight = RUNG_NO_VERSION;
@@ -231,14 +256,15 @@ undo_once(struct run *run, struct rung_error *err)
 {
     bool work, needless;
 
-    if (!survey_open(&run->survey, run->options, false, err) || !plan(run, &work, err))
+    if (!survey_open(&run->survey, run->options, false, err)
+        || !plan(run, false, &work, err))
         return run_failed(run);
     run_find_newest(run);
     if (!work)
         return RUN_DONE;
     /* What was kept of a file goes with its row. */
     if (!run_lock(run, &needless, err) || !kept_look(&run->survey, err)
-        || !plan(run, &work, err))
+        || !plan(run, true, &work, err))
         return run_failed(run);
     return run_steps(run, err);
 }
@@ -251,14 +277,15 @@ rung_down(const struct rung_options *options, size_t count, int64_t keep,
         .result = result,
         .goal = { .version = RUNG_NO_VERSION },
         .count = count,
-        .keep = keep };
+        .keep = keep,
+        .newest = RUNG_NO_VERSION };
 
     return run_to_the_end(&run, undo_once, err);
 }
 
 /* The first half of a redo: when it stops, the way on is not another undo. */
 static bool
-undo_for_redo(const struct rung_options *options, size_t count,
+undo_for_redo(const struct rung_options *options, size_t count, int64_t newest,
     struct rung_result *result, struct rung_error *err)
 {
     struct run run = { .options = options,
@@ -266,6 +293,7 @@ undo_for_redo(const struct rung_options *options, size_t count,
         .goal = { .version = RUNG_NO_VERSION },
         .count = count,
         .keep = RUNG_NO_VERSION,
+        .newest = newest,
         .advice = " `rung up` applies again what was undone." };
 
     return run_to_the_end(&run, undo_once, err);
@@ -328,7 +356,7 @@ rung_redo(const struct rung_options *options, size_t count, struct rung_result *
 
     *result = (struct rung_result){ .version = RUNG_NO_VERSION };
     if (!may_redo(options, count, &newest, err)
-        || !undo_for_redo(options, count, result, err))
+        || !undo_for_redo(options, count, newest, result, err))
         return false;
     undone = result->done;
     if (!rung_up(options, newest, result, err))

@@ -173,6 +173,125 @@ SQL
     assert_applied 1
 }
 
+# ---- up beside down ------------------------------------------------------------------
+
+@test "down that waited for up undoes what was the newest then, or nothing" {
+    migration 001_a <<<'CREATE TABLE a ();'
+    migration 001_a.down <<<'DROP TABLE a;'
+    run_rung up
+    assert_status 0
+    sql 'CREATE TABLE gate (n int)'
+    hold gate 'LOCK TABLE gate'
+    migration 002_b <<'SQL'
+-- rung: lock-timeout 0
+CREATE TABLE b ();
+SELECT count(*) FROM gate;
+SQL
+    migration 002_b.down <<<'DROP TABLE b;'
+    PGAPPNAME=worker start_rung worker up
+    wait_for_block worker
+    start_rung one down
+    start_rung redo redo
+    start_rung base down --all --yes
+    for waiter in one redo base; do
+        wait_for_text "$T/err.$waiter" 'another runner holds the lock'
+    done
+    kill -STOP "$(cat "$T/pid.base")"
+    release gate
+    wait_rung worker
+    assert_status 0
+    for waiter in one redo; do
+        wait_rung "$waiter"
+        assert_status 3
+        assert_out ''
+        assert_err_has \
+            'rung: error: 002_b.sql was applied meanwhile, and was not meant to be undone' \
+            'hint: See `rung status`, and say it again.' 'nothing was undone'
+    done
+    assert_applied 1 2
+    # All is all, also what came later.
+    kill -CONT "$(cat "$T/pid.base")"
+    wait_rung base
+    assert_status 0
+    assert_done 'undid 002_b.sql (1 statement)' 'undid 001_a.sql (1 statement)'
+    assert_applied
+    assert_sql "SELECT to_regclass('a'), to_regclass('b')" '|'
+}
+
+# slow_both: 001, whose up file and down file run without a transaction, through a gate.
+slow_both() {
+    sql 'CREATE TABLE gate (n int); CREATE TABLE t (n int)'
+    for verb in up down; do
+        migration "001_n.$verb" <<'SQL'
+-- rung: no-transaction
+-- rung: lock-timeout 0
+INSERT INTO t VALUES (1);
+SELECT count(*) FROM gate;
+SQL
+    done
+}
+
+@test "up waits for an undo that another runner is at, and then applies again" {
+    slow_both
+    run_rung up
+    assert_status 0
+    hold gate 'LOCK TABLE gate'
+    PGAPPNAME=worker start_rung worker down
+    worker=$pid
+    wait_for_block worker
+    run_rung up --lock-wait 0
+    assert_status 4
+    assert_err_has 'rung: error: another runner holds the lock: pid ' '(worker, user postgres'
+    assert_err_lacks undo
+    start_rung waiter up
+    wait_for_text "$T/err.waiter" 'another runner holds the lock'
+    release gate
+    wait_rung worker
+    assert_status 0
+    wait_rung waiter
+    assert_status 0
+    assert_err_lacks undo
+    assert_done 'applied 001_n.up.sql (2 statements)'
+    assert_sql 'SELECT count(*) FROM t' 3
+    assert_applied 1
+}
+
+@test "up does not wait for an undo that was left behind" {
+    slow_both
+    run_rung up
+    assert_status 0
+    sql 'DROP TABLE gate'
+    run_rung down
+    assert_status 1
+    run_rung up
+    assert_status 3
+    assert_out ''
+    assert_lines "$err" \
+        'migrations/001_n.up.sql: error: its undo stopped behind statement 1' \
+        'hint: Finish that with `rung down`.'
+    assert_sql 'SELECT count(*) FROM t' 2
+}
+
+@test "down waits for a file that another runner is at, and then undoes it" {
+    slow_both
+    hold gate 'LOCK TABLE gate'
+    PGAPPNAME=worker start_rung worker up
+    wait_for_block worker
+    run_rung down --lock-wait 0
+    assert_status 4
+    assert_err_lacks 'has not finished'
+    start_rung waiter down
+    wait_for_text "$T/err.waiter" 'another runner holds the lock'
+    release gate
+    wait_rung worker
+    assert_status 0
+    wait_rung waiter
+    assert_status 0
+    assert_done 'undid 001_n.up.sql (2 statements)'
+    assert_sql 'SELECT count(*) FROM t' 2
+    assert_applied
+}
+
 # ---- the lock is lost ----------------------------------------------------------------
 
 @test "a file that releases the advisory lock still runs once: its row is the second lock" {
