@@ -17,6 +17,13 @@
 #define PACK_FILE_BYTES KIB(16)
 #define ROW_WAIT_MS 1000
 
+/* Our own business with the ledger, as ourselves. */
+static bool
+is_ours(enum batch_part part)
+{
+    return part == BATCH_ROW || part == BATCH_GUARD || part == BATCH_CLOSING;
+}
+
 enum apply_end
 apply_sort_error(
     const struct job *job, const struct batch *batch, struct rung_error *err)
@@ -32,9 +39,11 @@ apply_sort_error(
         return APPLY_FAILED;
     }
     if (batch->failed == BATCH_ROW
-        && (strcmp(state, "23505") == 0 || strcmp(state, "22012") == 0))
-        return APPLY_REREAD; /* another runner was first */
-    if (batch->failed == BATCH_ROW && strcmp(state, "42501") == 0) {
+        && (strcmp(state, "23505") == 0 || strcmp(state, "22012") == 0)) {
+        err->code = RUNG_DRIFT; /* should the row never be seen */
+        return APPLY_REREAD;    /* another runner was first */
+    }
+    if (is_ours(batch->failed) && strcmp(state, "42501") == 0) {
         char name[4 * NAME_BYTES + 8], user[2 * NAME_BYTES + 3];
 
         err->code = RUNG_DRIFT;

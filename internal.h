@@ -1407,25 +1407,28 @@ struct run {
     struct rung_result *result;
     struct survey survey;
     struct lock_goal goal;
-    int64_t keep;       /* undo: what is above this is undone; RUNG_NO_VERSION: all */
-    size_t count;       /* undo: or so many of the newest, until `keep` is known */
-    int64_t newest;     /* undo of so many: the newest one of them */
-    const char *advice; /* what to do when it stops, instead of the usual; or NULL */
-    bool told;          /* the findings were reported */
+    int64_t keep;         /* undo: what is above this is undone; RUNG_NO_VERSION: all */
+    size_t count;         /* undo: or so many of the newest, until `keep` is known */
+    int64_t newest;       /* undo of so many: the newest one of them */
+    const char *advice;   /* what to do when it stops, instead of the usual; or NULL */
+    bool told;            /* the findings were reported */
     bool told_unfinished; /* and, under the lock, what an earlier run left behind */
-    bool pooled;        /* a transaction pooler is between */
-    bool distrust;      /* what looked like a session pooler lost our lock */
-    struct watch watch; /* what do we wait for? */
+    bool pooled;          /* a transaction pooler is between */
+    bool distrust;        /* what looked like a session pooler lost our lock */
+    struct watch watch;   /* what do we wait for? */
     int64_t in_flight; /* the version whose answer did not arrive; or RUNG_NO_VERSION */
     int64_t in_flight_to; /* the last one, where several are on their way */
     int64_t began_ms;     /* their run */
     size_t pack;          /* files that go together in one Query */
     int lost;             /* connections, since the last progress */
+    int vain;             /* times that the ledger was read again, and was the same */
+    uint64_t ledger_mark; /* what it was then */
 };
 
 /*
  * Call `once`, which surveys, locks and runs steps, until it does not answer RUN_AGAIN,
- * or three connections were lost without any progress between them.
+ * or three connections were lost without any progress between them, or the ledger was
+ * to be read again and again and does not change.
  */
 bool run_to_the_end(struct run *run,
     enum run_end (*once)(struct run *run, struct rung_error *err),

@@ -254,7 +254,8 @@ ledger_sql_inspect(PQExpBuffer sql, const struct ledger *ledger)
         "c.oid), c.relrowsecurity,"
         " o.rolname, pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER')"
         " OR o.rolsuper OR d.datdba" EQ "c.relowner,"
-        " EXISTS (SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a"
+        " (SELECT pg_catalog.max(CASE WHEN i.indimmediate THEN 't' ELSE 'd' END)"
+        " FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a"
         " ON a.attrelid" EQ "c.oid AND a.attnum" EQ "i.indkey[0] WHERE i.indrelid" EQ
         "c.oid AND i.indisunique AND i.indisvalid AND i.indnkeyatts" EQ
         "1 AND i.indpred IS NULL AND a.attname" EQ "'version'),"

@@ -27,6 +27,8 @@
 #define PACK_GROWTH 4
 /* Connections that may be lost one after another without any progress. */
 #define LOST_MOST 3
+/* How often the ledger is read again that says the same each time. */
+#define VAIN_MOST 3
 
 /* ---- reporting ------------------------------------------------------------------ */
 
@@ -597,6 +599,40 @@ say_cancelled(const struct run *run, struct rung_error *err)
         tell_standing(run, err);
 }
 
+/* A number that changes with whatever a runner does to the ledger. */
+static uint64_t
+ledger_mark(const struct ledger_rows *rows)
+{
+    uint64_t mark = rows->n;
+
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct ledger_row *row = &rows->rows[i];
+
+        mark = mark * 31 + (uint64_t)row->version;
+        mark = mark * 31 + (uint64_t)row->applied_at_us;
+        mark = mark * 31 + (uint64_t)row->statements;
+        mark = mark * 31 + (uint64_t)row->undone;
+    }
+    return mark;
+}
+
+/*
+ * Was that once too often?  A lost connection counts; reading the ledger again, because
+ * another runner was first, counts where it says just what it said the last time.
+ */
+static bool
+in_vain(struct run *run)
+{
+    uint64_t mark = ledger_mark(&run->survey.rows);
+    bool moved = mark != run->ledger_mark;
+
+    run->ledger_mark = mark;
+    if (pg_lost(&run->survey.pg))
+        return ++run->lost >= LOST_MOST;
+    run->vain = moved ? 0 : run->vain + 1;
+    return run->vain >= VAIN_MOST;
+}
+
 bool
 run_to_the_end(struct run *run,
     enum run_end (*once)(struct run *run, struct rung_error *err),
@@ -614,9 +650,7 @@ run_to_the_end(struct run *run,
     if (run->patient.lock_wait_ms >= 0 && run->patient.lock_wait_ms < RECONNECT_WAIT_MS)
         run->patient.lock_wait_ms = RECONNECT_WAIT_MS;
     while ((end = once(run, &last)) == RUN_AGAIN) {
-        bool lost = pg_lost(&run->survey.pg);
-
-        if (lost && ++run->lost >= LOST_MOST) {
+        if (in_vain(run)) {
             tell_standing(run, &last);
             break;
         }

@@ -70,6 +70,11 @@ ledger_judge(const struct ledger *ledger, const PGresult *res, bool *widen,
             kind_name(PQgetvalue(res, 0, 0)[0]));
         return err_hint(err, "Name another table with --table.");
     }
+    if (PQgetvalue(res, 0, 1)[0] == 'u') {
+        err_set(err, RUNG_DRIFT,
+            "the ledger %s is unlogged: a crash of the server empties it", name);
+        return err_hint(err, "ALTER TABLE %s SET LOGGED;", name);
+    }
     if (PQgetvalue(res, 0, 1)[0] == 't')
         reason = "is a temporary table";
     else if (yes(res, 2))
@@ -91,6 +96,13 @@ ledger_judge(const struct ledger *ledger, const PGresult *res, bool *widen,
             name, text_escape(owner, sizeof owner, str_of(PQgetvalue(res, 0, 5))));
         return err_hint(err, "ALTER TABLE %s OWNER TO %s;", name,
             ledger_quote(user, sizeof user, ledger->user));
+    }
+    if (PQgetvalue(res, 0, 7)[0] == 'd') {
+        err_set(err, RUNG_DRIFT,
+            "the ledger %s looks at its key on version only at the end of a "
+            "transaction: it is DEFERRABLE",
+            name);
+        return err_hint(err, "CREATE UNIQUE INDEX ON %s (version);", name);
     }
     if (!yes(res, 7)) {
         err_set(err, RUNG_DRIFT, "the ledger %s has no unique index on version", name);

@@ -168,8 +168,7 @@ find_keep(struct run *run, struct rung_error *err)
 static bool
 may_be_at_it(const struct rung_migration *migration, bool locked)
 {
-    return !locked && migration->applied_at_us == RUNG_NO_TIME
-           && migration->undone < 0;
+    return !locked && migration->applied_at_us == RUNG_NO_TIME && migration->undone < 0;
 }
 
 /* The undone part of a list, with every step prepared. */

@@ -256,6 +256,65 @@ ledger_columns='version bigint PRIMARY KEY, filename text NOT NULL, checksum tex
         'hint: ALTER TABLE public.schema_migrations ADD PRIMARY KEY (version);'
 }
 
+@test "a ledger that a crash would empty is refused" {
+    one_file
+    sql "CREATE UNLOGGED TABLE schema_migrations ($ledger_columns)"
+    refused 'rung: error: the ledger public.schema_migrations is unlogged: a crash of the server empties it' \
+        'hint: ALTER TABLE public.schema_migrations SET LOGGED;'
+    sql 'ALTER TABLE schema_migrations SET LOGGED'
+    run_rung up
+    assert_status 0
+    assert_applied 1
+}
+
+@test "a key that is looked at only at the end of a transaction is no lock, and refused" {
+    one_file
+    sql "CREATE TABLE schema_migrations (${ledger_columns/PRIMARY KEY/PRIMARY KEY DEFERRABLE})"
+    refused 'rung: error: the ledger public.schema_migrations looks at its key on version only at the end of a transaction: it is DEFERRABLE' \
+        'hint: CREATE UNIQUE INDEX ON public.schema_migrations (version);'
+    sql 'CREATE UNIQUE INDEX ON public.schema_migrations (version)'
+    run_rung up
+    assert_status 0
+    assert_applied 1
+}
+
+@test "a unique constraint of its own that our row violates ends the run, and is named" {
+    sql "CREATE TABLE schema_migrations (${ledger_columns/checksum text/checksum text UNIQUE})"
+    migration 001_a <<<'SELECT 1;'
+    migration 002_b <<<'SELECT 1;'
+    migration 003_c <<<'SELECT 3;'
+    run_rung up
+    assert_status 3
+    assert_done 'applied 001_a.sql (1 statement)'
+    assert_lines "$err" \
+        'migrations/002_b.sql: error: duplicate key value violates unique constraint "schema_migrations_checksum_key"  [23505]' \
+        "detail: Key (checksum)=($(sha256sum <migrations/002_b.sql | cut -c 1-64)) already exists." \
+        '002_b.sql was rolled back; 001 is applied.'
+    assert_applied 1
+}
+
+@test "a role that may insert into it only is told what to grant, and no file is to blame" {
+    one_file
+    run_rung up
+    assert_status 0
+    make_role half
+    sql "GRANT SELECT, INSERT ON schema_migrations TO \"$role\";
+         GRANT ALL ON SCHEMA public TO \"$role\""
+    for top in '' '-- rung: no-transaction'; do
+        migration 002_u <<<"$top"$'\n''CREATE TABLE u (n int);'
+        use_database "$PGDATABASE" "$role"
+        run_rung up
+        use_database "$PGDATABASE"
+        assert_status 3
+        assert_out ''
+        assert_err_has 'migrations/002_u.sql: error: permission denied for table schema_migrations' \
+            "hint: GRANT SELECT, INSERT, UPDATE, DELETE ON public.schema_migrations TO $role;  [42501]"
+        assert_err_lacks 'Fix the file' 'replaces'
+        assert_sql "SELECT to_regclass('u')" ''
+    done
+    sql "DROP OWNED BY \"$role\""
+}
+
 @test "a stranger's table is refused, a table of a role we are in is not" {
     one_file
     make_role stranger

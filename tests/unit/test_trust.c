@@ -27,7 +27,6 @@ static const struct {
     bool widen;
 } judged[] = {
     { "our own", "r|p|f|f|f|app|t|t|5|f", NULL, NULL, false },
-    { "an unlogged table", "r|u|f|f|f|app|t|t|5|f", NULL, NULL, false },
     { "a simpler runner's", "r|p|f|f|f|app|t|t|0|f", NULL, NULL, true },
     { "a part of the columns", "r|p|f|f|f|app|t|t|4|f", NULL, NULL, true },
     { "applied_at NOT NULL", "r|p|f|f|f|app|t|t|5|t", NULL, NULL, true },
@@ -80,6 +79,17 @@ static const struct {
         "the ledger public.schema_migrations belongs to \"\", who is neither us nor a "
         "role of ours, nor the database's owner, nor a superuser",
         "ALTER TABLE public.schema_migrations OWNER TO \"App\";", false },
+    { "unlogged", "r|u|f|f|f|app|t|t|5|f",
+        "the ledger public.schema_migrations is unlogged: a crash of the server empties "
+        "it",
+        "ALTER TABLE public.schema_migrations SET LOGGED;", false },
+    { "unique only at the end", "r|p|f|f|f|app|t|d|5|f",
+        "the ledger public.schema_migrations looks at its key on version only at the "
+        "end of a transaction: it is DEFERRABLE",
+        "CREATE UNIQUE INDEX ON public.schema_migrations (version);", false },
+    { "no index at all", "r|p|f|f|f|app|t|~|5|f",
+        "the ledger public.schema_migrations has no unique index on version",
+        "ALTER TABLE public.schema_migrations ADD PRIMARY KEY (version);", false },
     { "version is not unique", "r|p|f|f|f|app|t|f|5|f",
         "the ledger public.schema_migrations has no unique index on version",
         "ALTER TABLE public.schema_migrations ADD PRIMARY KEY (version);", false },
