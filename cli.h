@@ -254,6 +254,10 @@ void report_error(struct report *report, const struct rung_error *err);
 void report_problem(struct report *report, const char *directory,
     const struct rung_migration *migration, bool error);
 
+/* That a runner is at it, on `out`. */
+void report_running(struct report *report, const char *directory,
+    const struct rung_migration *migration, const char *message);
+
 /* A finding of lint, on `out`; for rung_lint.each, `report` is a struct report. */
 void report_lint(void *report, const struct rung_finding *finding);
 

@@ -921,6 +921,9 @@ struct ledger_rows {
 
 void ledger_rows_free(struct ledger_rows *rows);
 
+/* A number that changes with whatever a runner does to the ledger. */
+uint64_t ledger_rows_mark(const struct ledger_rows *rows);
+
 /* The table: how it was asked for, and where it was found. */
 struct ledger {
     char
@@ -1369,6 +1372,22 @@ enum lock_end {
  */
 enum lock_end lock_take(
     struct survey *s, const struct lock_goal *goal, struct rung_error *err);
+
+enum lock_holder {
+    LOCK_HOLDER_NONE,
+    LOCK_HOLDER_THERE,
+    LOCK_HOLDER_UNKNOWN /* the server did not say */
+};
+
+#define LOCK_HOLDER_BYTES 256
+
+/*
+ * Who holds the lock just now?  `who` gets "pid 4711 (rung, user app, connected for 12
+ * s)", and `doing` what it runs, or "" where that is not shown to us.  Takes nothing,
+ * and every role may ask.
+ */
+enum lock_holder lock_holder(
+    struct survey *s, char who[LOCK_HOLDER_BYTES], char doing[LOCK_HOLDER_BYTES]);
 
 /* Create or widen the ledger, or refuse it.  Under the lock. */
 bool lock_prepare_ledger(struct survey *s, struct rung_error *err);

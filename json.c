@@ -369,6 +369,7 @@ json_migration(struct report *r, const struct rung_migration *m)
     json_text(r, "hint", m->hint);
     json_place(r, "line", m->line);
     json_bool(r, "fatal", m->fatal);
+    json_text(r, "runner", m->runner);
     json_close(r);
 }
 

@@ -763,3 +763,19 @@ ledger_rows_free(struct ledger_rows *rows)
     free(rows->rows);
     *rows = (struct ledger_rows){ 0 };
 }
+
+uint64_t
+ledger_rows_mark(const struct ledger_rows *rows)
+{
+    uint64_t mark = rows->n;
+
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct ledger_row *row = &rows->rows[i];
+
+        mark = mark * 31 + (uint64_t)row->version;
+        mark = mark * 31 + (uint64_t)row->applied_at_us;
+        mark = mark * 31 + (uint64_t)row->statements;
+        mark = mark * 31 + (uint64_t)row->undone;
+    }
+    return mark;
+}

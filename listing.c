@@ -52,10 +52,11 @@ color_of(const struct rung_migration *m)
     case RUNG_STATE_NEWER:
     case RUNG_STATE_RENAMED:
     case RUNG_STATE_OUT_OF_ORDER:
-    case RUNG_STATE_UNFINISHED:
     case RUNG_STATE_DUPLICATE:
     case RUNG_STATE_MISNAMED:
         break;
+    case RUNG_STATE_UNFINISHED:
+        return m->runner == NULL ? RED : YELLOW;
     }
     return RED;
 }
@@ -145,6 +146,31 @@ put_problems(struct report *r, const struct rung_list *list, bool all_errors)
     }
 }
 
+/* What is not finished because a runner is at it.  Were there any? */
+static bool
+put_running(struct report *r, const struct rung_list *list)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < list->n; i++) {
+        const struct rung_migration *item = &list->items[i];
+        bool undo = item->undone >= 0;
+        int64_t done = undo ? item->undone : item->recorded_statements;
+        char text[512], place[64] = ", in its first statement";
+
+        if (item->runner == NULL)
+            continue;
+        if (done > 0)
+            (void)snprintf(
+                place, sizeof place, ", done up to statement %" PRId64, done);
+        (void)snprintf(text, sizeof text, "being %s now by %s%s",
+            undo ? "undone" : "applied", item->runner, place);
+        report_running(r, list->directory, item, text);
+        any = true;
+    }
+    return any;
+}
+
 /* "6 applied, 1 pending, 1 draft, " */
 static void
 format_counts(char *text, size_t size, const struct rung_list *list)
@@ -216,10 +242,9 @@ report_status(struct report *r, const struct rung_list *list, enum rung_code cod
     }
     if (r->format == FORMAT_GITHUB)
         put_github_rows(r, list);
-    if (list->problems > 0) {
-        put_problems(r, list, false);
+    put_problems(r, list, false);
+    if (put_running(r, list) || list->problems > 0)
         (void)fputc('\n', r->out);
-    }
     format_counts(counts, sizeof counts, list);
     put_closing(r, list, counts);
     (void)fputs(list->ledger_exists ? " (ledger " : " (no ledger yet: ", r->out);
@@ -321,6 +346,7 @@ report_verify(struct report *r, const struct rung_list *list, const char *base,
     put_problems(r, list, true);
     if (r->quiet)
         return;
+    put_running(r, list);
     format_counts(counts, sizeof counts, list);
     format_count(files, sizeof files, list->pending + list->drafts, "migration");
     if (base != NULL)

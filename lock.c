@@ -34,31 +34,68 @@ describe_runner(const char *query, char *text, size_t size)
         sql_verb(text, size, str_of(query));
 }
 
-/* "another runner holds the lock: pid 4711 (rung, user app, connected for 12 s): SQL"
- */
+/* The part of `res` that is not NULL, between two texts; for others' sessions some of
+ * it is shown to a superuser only. */
 static void
-describe_holder(struct survey *s, char *text, size_t size)
+add_known(PQExpBuffer text, const PGresult *res, int column, const char *before,
+    const char *after)
+{
+    if (!PQgetisnull(res, 0, column) && PQgetvalue(res, 0, column)[0] != '\0')
+        appendPQExpBuffer(text, "%s%s%s", before, PQgetvalue(res, 0, column), after);
+}
+
+static void
+describe_session(const PGresult *res, char *text, size_t size)
+{
+    PQExpBufferData who;
+
+    initPQExpBuffer(&who);
+    appendPQExpBuffer(&who, "pid %s (", PQgetvalue(res, 0, 0));
+    add_known(&who, res, 1, "", ", ");
+    appendPQExpBuffer(&who, "user %s", PQgetvalue(res, 0, 2));
+    add_known(&who, res, 3, ", connected for ", " s");
+    appendPQExpBufferChar(&who, ')');
+    text_format(text, size, "%s", PQExpBufferDataBroken(who) ? "a runner" : who.data);
+    termPQExpBuffer(&who);
+}
+
+enum lock_holder
+lock_holder(
+    struct survey *s, char who[LOCK_HOLDER_BYTES], char doing[LOCK_HOLDER_BYTES])
 {
     PQExpBufferData sql;
     struct pg_tables tables = { .n = 0 };
     struct rung_error ignored;
-    char query[256];
+    enum lock_holder holder = LOCK_HOLDER_UNKNOWN;
 
+    who[0] = doing[0] = '\0';
     initPQExpBuffer(&sql);
-    text_format(text, size, "another runner holds the lock");
     ledger_sql_holder(&sql, &s->ledger);
     if (!PQExpBufferDataBroken(sql) && pg_query(&s->pg, sql.data, &tables, &ignored)
-        && tables.n == 1 && PQntuples(tables.tables[0]) > 0) {
+        && tables.n == 1) {
         const PGresult *res = tables.tables[0];
 
-        describe_runner(PQgetvalue(res, 0, 4), query, sizeof query);
-        text_format(text, size,
-            "another runner holds the lock: pid %s (%s, user %s, connected for %s s): %s",
-            PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
-            PQgetvalue(res, 0, 3), query);
+        holder = PQntuples(res) > 0 ? LOCK_HOLDER_THERE : LOCK_HOLDER_NONE;
+        if (holder == LOCK_HOLDER_THERE) {
+            describe_session(res, who, LOCK_HOLDER_BYTES);
+            describe_runner(PQgetvalue(res, 0, 4), doing, LOCK_HOLDER_BYTES);
+        }
     }
     pg_tables_clear(&tables);
     termPQExpBuffer(&sql);
+    return holder;
+}
+
+/* "another runner holds the lock: pid 4711 (rung, user app, connected for 12 s):
+ * applying 004_x.sql" */
+static void
+describe_holder(struct survey *s, char *text, size_t size)
+{
+    char who[LOCK_HOLDER_BYTES], doing[LOCK_HOLDER_BYTES];
+
+    (void)lock_holder(s, who, doing);
+    text_format(text, size, "another runner holds the lock%s%s%s%s",
+        who[0] == '\0' ? "" : ": ", who, doing[0] == '\0' ? "" : ": ", doing);
 }
 
 /* One poll.  The settings of our session go first: it is certainly ours from here on.
@@ -88,7 +125,7 @@ try_lock(struct survey *s, bool *held, struct rung_error *err)
 static bool
 give_up(struct survey *s, int64_t waited, struct rung_error *err)
 {
-    char holder[512];
+    char holder[2 * LOCK_HOLDER_BYTES + 64];
 
     describe_holder(s, holder, sizeof holder);
     err_set(err, RUNG_LOCKED, "%s", holder);
@@ -141,7 +178,7 @@ lock_take(struct survey *s, const struct lock_goal *goal, struct rung_error *err
         if (pause < POLL_MOST_MS)
             pause *= 2;
         if (clock_ms() - told >= 1000) {
-            char holder[512];
+            char holder[2 * LOCK_HOLDER_BYTES + 64];
             struct rung_event event = { .kind = RUNG_EVENT_WAITING, .message = holder };
 
             told = clock_ms();

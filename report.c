@@ -195,6 +195,19 @@ report_problem(struct report *r, const char *directory,
     report_finding(r, &finding, true);
 }
 
+void
+report_running(struct report *r, const char *directory,
+    const struct rung_migration *migration, const char *message)
+{
+    char path[PATH_BYTES];
+    struct finding finding = {
+        .level = LEVEL_NOTICE, .migration = migration, .path = path, .message = message
+    };
+
+    report_path_of(path, directory, migration->filename);
+    report_finding(r, &finding, true);
+}
+
 /* ---- errors ---------------------------------------------------------------------- */
 
 static bool

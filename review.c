@@ -7,6 +7,68 @@
 
 #include <stdlib.h>
 
+/* Not to its end: left behind, or in the work of a runner. */
+static bool
+is_unfinished(const struct rung_migration *m)
+{
+    return m->state == RUNG_STATE_UNFINISHED && m->recorded;
+}
+
+static bool
+has_unfinished(const struct rung_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (is_unfinished(&list->items[i]))
+            return true;
+    return false;
+}
+
+/* Somebody is at it: that is no problem of anybody's. */
+static bool
+name_runner(struct rung_list *list, const char *who, struct rung_error *err)
+{
+    const char *kept = plan_keep(list, who);
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct rung_migration *m = &list->items[i];
+
+        if (!is_unfinished(m))
+            continue;
+        list->problems -= m->problem != NULL;
+        m->problem = m->hint = NULL;
+        m->fatal = false;
+        m->runner = kept;
+    }
+    return kept != NULL || err_memory(err);
+}
+
+/*
+ * A runner holds the lock as long as it is at something.  Where nobody holds it, the
+ * ledger is read once more: it may have been given back since we read it.
+ */
+static bool
+find_runner(struct survey *s, int64_t version, struct rung_error *err)
+{
+    while (has_unfinished(&s->list) && !s->ledger.standby) {
+        uint64_t before = ledger_rows_mark(&s->rows);
+        char who[LOCK_HOLDER_BYTES], doing[LOCK_HOLDER_BYTES];
+
+        switch (lock_holder(s, who, doing)) {
+        case LOCK_HOLDER_THERE:
+            return name_runner(&s->list, who, err);
+        case LOCK_HOLDER_UNKNOWN:
+            return true;
+        case LOCK_HOLDER_NONE:
+            break;
+        }
+        if (!survey_read_ledger(s, err) || !survey_plan(s, version, err))
+            return false;
+        if (ledger_rows_mark(&s->rows) == before)
+            break;
+    }
+    return true;
+}
+
 static bool
 look(const struct rung_options *options, bool offline, bool lenient, int64_t version,
     struct survey *s, struct rung_error *err)
@@ -14,7 +76,7 @@ look(const struct rung_options *options, bool offline, bool lenient, int64_t ver
     if (!survey_open(s, options, offline, err))
         return false;
     s->lenient = lenient;
-    return survey_plan(s, version, err);
+    return survey_plan(s, version, err) && (offline || find_runner(s, version, err));
 }
 
 bool
@@ -43,6 +105,22 @@ only_steps(struct rung_list *list)
     list->n = n;
 }
 
+/* What `up` will do when that has ended, nobody knows. */
+static bool
+no_undo_runs(const struct rung_list *list, struct rung_error *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const struct rung_migration *m = &list->items[i];
+
+        if (m->runner == NULL || m->undone < 0)
+            continue;
+        err_set(
+            err, RUNG_LOCKED, "%s is being undone now by %s", m->filename, m->runner);
+        return err_hint(err, "Try again later; `rung up` waits for it.");
+    }
+    return true;
+}
+
 bool
 rung_plan(const struct rung_options *options, int64_t version, struct rung_list *list,
     struct rung_error *err)
@@ -55,7 +133,7 @@ rung_plan(const struct rung_options *options, int64_t version, struct rung_list 
         && survey_row(&s, version) == NULL)
         ok = err_set(err, RUNG_USAGE, "there is no migration %lld in %s",
             (long long)version, options->directory);
-    ok = ok && plan_allows(&s.list, err)
+    ok = ok && no_undo_runs(&s.list, err) && plan_allows(&s.list, err)
          && (!options->one_transaction || run_check_together(&s, err));
     if (ok) {
         only_steps(&s.list);

@@ -112,6 +112,10 @@ struct rung_migration {
     const char *hint;
     uint64_t line; /* of the problem in the file, from 1; 0: the file as a whole */
     bool fatal;    /* `up` refuses because of it; otherwise it only warns */
+
+    /* Of an unfinished one, in status, plan and verify: who is at it now, "pid 4711
+     * (rung, user app, connected for 12 s)"; then it is no problem.  NULL: nobody. */
+    const char *runner;
 };
 
 /* What `rung_status`, `rung_plan` and `rung_verify` found.  Free with rung_list_free.

@@ -599,23 +599,6 @@ say_cancelled(const struct run *run, struct rung_error *err)
         tell_standing(run, err);
 }
 
-/* A number that changes with whatever a runner does to the ledger. */
-static uint64_t
-ledger_mark(const struct ledger_rows *rows)
-{
-    uint64_t mark = rows->n;
-
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct ledger_row *row = &rows->rows[i];
-
-        mark = mark * 31 + (uint64_t)row->version;
-        mark = mark * 31 + (uint64_t)row->applied_at_us;
-        mark = mark * 31 + (uint64_t)row->statements;
-        mark = mark * 31 + (uint64_t)row->undone;
-    }
-    return mark;
-}
-
 /*
  * Was that once too often?  A lost connection counts; reading the ledger again, because
  * another runner was first, counts where it says just what it said the last time.
@@ -623,7 +606,7 @@ ledger_mark(const struct ledger_rows *rows)
 static bool
 in_vain(struct run *run)
 {
-    uint64_t mark = ledger_mark(&run->survey.rows);
+    uint64_t mark = ledger_rows_mark(&run->survey.rows);
     bool moved = mark != run->ledger_mark;
 
     run->ledger_mark = mark;

@@ -446,6 +446,26 @@ END
     assert_equal "$(pick "done" action)" 'applied'
 }
 
+@test "of an unfinished file status says who is at it" {
+    sql 'CREATE TABLE gate (n int)'
+    hold gate 'LOCK TABLE gate'
+    migration 001_t <<<$'-- rung: no-transaction\n-- rung: lock-timeout 0\nSELECT 1;\nTABLE gate;'
+    PGAPPNAME=worker start_rung worker up
+    wait_for_block worker
+    run_json status
+    assert_status 0
+    assert_equal "$(pick migration state fatal problem hint)" 'unfinished|False||'
+    [[ $(pick migration runner) =~ ^'pid '[0-9]+' (worker, user postgres, connected for '[0-9]+' s)'$ ]]
+    assert_equal "$(pick result pending problems)" '1|0'
+    run_json verify
+    assert_status 0
+    assert_equal "$(types)" 'result '
+    release gate
+    wait_rung worker
+    run_json status
+    assert_equal "$(pick migration state runner)" 'applied|'
+}
+
 @test "versions are strings: eighteen digits arrive" {
     migration 999999999999999999_x <<<'SELECT 1;'
     migration 000_zero <<<'SELECT 1;'

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016 # backquotes are part of what is said
 #
 # One runner at a time: the advisory lock, the ledger row as the second lock, and the
 # locks of other sessions.
@@ -270,6 +271,101 @@ SQL
         'migrations/001_n.up.sql: error: its undo stopped behind statement 1' \
         'hint: Finish that with `rung down`.'
     assert_sql 'SELECT count(*) FROM t' 2
+}
+
+# beside ROLE: what status, verify and plan say to ROLE while somebody is at 001.
+beside() {
+    local verb=$1 who="pid $backend (worker, user postgres"
+    use_database "$PGDATABASE" "$2"
+    run_rung status --exit-code
+    assert_status "$3"
+    assert_err ''
+    assert_out_has "migrations/001_n.up.sql: notice: being $verb now by $who" \
+        '), done up to statement 1' 'no problems (ledger public.schema_migrations'
+    run_rung verify
+    assert_status 0
+    assert_err ''
+    assert_out_has "migrations/001_n.up.sql: notice: being $verb now by $who" ', no problems'
+    run_rung verify --quiet
+    assert_status 0
+    assert_out ''
+    run_rung verify --no-pending
+    assert_status "$3"
+    assert_sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())" 1
+    use_database "$PGDATABASE"
+}
+
+@test "status and verify name who is at an unfinished file, whoever asks; left behind it is a problem" {
+    slow_both
+    local reader=${PGDATABASE}_reader
+    sql "CREATE ROLE \"$reader\" LOGIN"
+    hold gate 'LOCK TABLE gate'
+    PGAPPNAME=worker start_rung worker up
+    worker=$pid
+    wait_for_block worker
+    backend=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'worker'
+                   AND datname = current_database()")
+    sql "GRANT SELECT ON schema_migrations TO \"$reader\""
+    beside applied postgres 6
+    beside applied "$reader" 6
+    run_rung plan
+    assert_status 0
+    assert_out 'resume  001_n.up.sql  (no transaction, 2 statements)'
+    # Killed: its backend is at it until it notices, then nobody is.
+    kill -KILL "$worker"
+    wait_until "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'worker'
+                AND datname = current_database()"
+    release gate
+    run_rung verify
+    assert_status 3
+    assert_out_has 'migrations/001_n.up.sql: error: began, and is done up to statement 1' \
+        '0 applied, 1 pending, 1 problem'
+    run_rung status
+    assert_out_has 'migrations/001_n.up.sql: warning: began, and is done up to statement 1'
+    sql "DROP OWNED BY \"$reader\"; DROP ROLE \"$reader\""
+}
+
+@test "and of an undo; plan says that nobody knows what comes behind it" {
+    slow_both
+    run_rung up
+    assert_status 0
+    hold gate 'LOCK TABLE gate'
+    PGAPPNAME=worker start_rung worker down
+    wait_for_block worker
+    backend=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'worker'
+                   AND datname = current_database()")
+    beside undone postgres 0
+    run_rung plan
+    assert_status 4
+    assert_out ''
+    assert_err_has "rung: error: 001_n.up.sql is being undone now by pid $backend (worker, user postgres" \
+        'hint: Try again later; `rung up` waits for it.'
+    release gate
+    wait_rung worker
+    assert_status 0
+}
+
+@test "a file that is finished between verify's two looks is none that was left behind" {
+    migration 001_n <<<$'-- rung: no-transaction\nSELECT 1;\nSELECT nosuch;'
+    run_rung up
+    assert_status 1
+    build_proxy
+    PGAPPNAME=looker "$proxy" --server "$PGHOST/.s.PGSQL.$PGPORT" --listen "$T" \
+        --delay-client 1000 -- env -u DATABASE_URL "$RUNG" verify \
+        >"$T/out.looker" 2>"$T/err.looker" 3>&- 4>&- &
+    pid=$!
+    background+=("$pid")
+    printf '%s\n' "$pid" >"$T/pid.looker"
+    wait_until "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'looker'
+                AND datname = current_database() AND state = 'idle'
+                AND query LIKE '%schema_migrations%'"
+    sql "UPDATE schema_migrations SET applied_at = now(), statements = 2,
+         checksum = '$(sha256sum <migrations/001_n.sql | cut -c 1-64)', note = NULL"
+    wait_rung looker
+    assert_status 0
+    assert_out 'verified files and ledger: 1 applied, 0 pending, no problems'
+    assert_err ''
 }
 
 @test "down waits for a file that another runner is at, and then undoes it" {
