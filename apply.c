@@ -259,23 +259,6 @@ add_closing(const struct job *job, struct batch *batch, unsigned left_behind, bo
     return !last || batch_our_text(batch, BATCH_COMMIT, "COMMIT", err);
 }
 
-/* Does the server still read strings as the splitter does? */
-static bool
-same_lexing(const struct pg *pg, const struct reader *reader, struct rung_error *err)
-{
-    const char *strings = PQparameterStatus(pg->conn, "standard_conforming_strings");
-    const char *encoding = PQparameterStatus(pg->conn, "client_encoding");
-    bool backslash = strings != NULL && strcmp(strings, "off") == 0;
-
-    if (backslash != reader->lexer.backslash_quotes)
-        return err_set(err, RUNG_FAILED,
-            "a function of the file switched standard_conforming_strings");
-    if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
-        return err_set(
-            err, RUNG_FAILED, "a function of the file switched client_encoding");
-    return true;
-}
-
 /* Between two batches: the transaction must still be ours and open. */
 static bool
 run_part(const struct job *job, struct batch *batch, struct reader *reader,
@@ -289,7 +272,7 @@ run_part(const struct job *job, struct batch *batch, struct reader *reader,
             "Something it calls ends transactions. Put `-- rung: no-transaction` at "
             "its top, if each of its statements may be committed by itself.");
     }
-    return same_lexing(job->pg, reader, err) && pg_go_on(job->pg, err);
+    return session_same_lexing(job->pg, reader, err) && pg_go_on(job->pg, err);
 }
 
 /*

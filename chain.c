@@ -30,6 +30,7 @@ struct chain {
     uint64_t done;    /* statements that the ledger counts */
     uint64_t already; /* those of them that an earlier run did */
     bool own_timeout; /* the file has SET lock_timeout: leave that alone */
+    bool half_done;   /* what failed may have committed a part of its work */
     PQExpBufferData
         beside; /* what settle_look_before found for the running statement */
 };
@@ -432,6 +433,15 @@ run_alone(struct chain *chain, const struct statement *stmt,
            && record_surely(chain, stmt, err);
 }
 
+/* A CALL or DO that commits by itself: where it fails, half of it may be done. */
+static bool
+run_committing(struct chain *chain, const struct statement *stmt,
+    const struct ledger_row *row, struct rung_error *err)
+{
+    chain->half_done = !run_alone(chain, stmt, row, err);
+    return !chain->half_done;
+}
+
 /*
  * CALL and DO may commit by themselves.  Tried together with their count first: then
  * they happen exactly once.  The server refuses the ones that commit (2D000) before
@@ -445,7 +455,7 @@ run_call(struct chain *chain, const struct statement *stmt,
     struct str ignored;
 
     if (noted(row, stmt->number, &ignored) == NOTE_RUNNING)
-        return run_alone(chain, stmt, row, err);
+        return run_committing(chain, stmt, row, err);
     if (run_shared(chain, stmt, &first))
         return true;
     if (strcmp(first.sqlstate, "2D000") != 0
@@ -454,7 +464,7 @@ run_call(struct chain *chain, const struct statement *stmt,
         *err = first;
         return false;
     }
-    return run_alone(chain, stmt, row, err);
+    return run_committing(chain, stmt, row, err);
 }
 
 /*
@@ -480,7 +490,8 @@ run_group(struct chain *chain, struct statement *stmt, struct rung_error *err)
         chain->own_timeout |= sets_lock_timeout(stmt);
         if ((copy || stmt->traits.lexing != SQL_LEXING_SAME
                 || batch->text.len >= BATCH_BYTES)
-            && !batch_run(batch, &chain->reader, err))
+            && (!batch_run(batch, &chain->reader, err)
+                || !session_same_lexing(chain->job->pg, &chain->reader, err)))
             return false;
         if (!sql_next(&chain->reader, stmt, &found, err))
             return false;
@@ -545,6 +556,9 @@ run_statements(
         else
             ok = run_shared(chain, &stmt, err);
         if (!ok)
+            return false;
+        if (stmt.number < chain->job->file->verdict.statements
+            && !session_same_lexing(chain->job->pg, &chain->reader, err))
             return false;
     }
 }
@@ -648,6 +662,17 @@ run(struct chain *chain, const struct ledger_row *row, struct rung_error *err)
            && run_statements(chain, row, err) && finish(chain, began, err);
 }
 
+/* What has committed a part of its work runs again only when somebody wants it to. */
+static enum apply_end
+refuse_retry(struct rung_error *err)
+{
+    err->code = RUNG_FAILED;
+    if (err->hint[0] == '\0')
+        err_hint(err, "What it committed before that stays, and it will run from its "
+                      "beginning: see that it can.");
+    return APPLY_FAILED;
+}
+
 enum apply_end
 chain_file(struct job *job, const struct ledger_row *row, struct rung_error *err)
 {
@@ -669,6 +694,8 @@ chain_file(struct job *job, const struct ledger_row *row, struct rung_error *err
         end = APPLY_FAILED;
     } else if (!ok) {
         end = apply_sort_error(job, &chain.batch, err);
+        if (end == APPLY_RETRY && chain.half_done)
+            end = refuse_retry(err);
         if (err->path[0] == '\0' && file.src.path != NULL)
             text_format(err->path, sizeof err->path, "%s", file.src.path);
         tell_outcome(&chain, err);

@@ -1083,6 +1083,10 @@ void session_sql_reset(PQExpBuffer sql, const struct pg *pg, size_t *n);
 /* Before any text of ours is sent: strings are standard, the encoding is UTF-8. */
 bool session_mend(struct pg *pg, struct rung_error *err);
 
+/* Does the server still read strings as the splitter does? */
+bool session_same_lexing(
+    const struct pg *pg, const struct reader *reader, struct rung_error *err);
+
 /* ---- place.c: where in a statement, when the server does not say ---------------- */
 
 /*

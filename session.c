@@ -135,3 +135,20 @@ session_mend(struct pg *pg, struct rung_error *err)
         "SET standard_conforming_strings = on; SET client_encoding = 'UTF8'", NULL,
         err);
 }
+
+bool
+session_same_lexing(
+    const struct pg *pg, const struct reader *reader, struct rung_error *err)
+{
+    const char *strings = PQparameterStatus(pg->conn, "standard_conforming_strings");
+    const char *encoding = PQparameterStatus(pg->conn, "client_encoding");
+    bool backslash = strings != NULL && strcmp(strings, "off") == 0;
+
+    if (backslash != reader->lexer.backslash_quotes)
+        return err_set(err, RUNG_FAILED,
+            "a function of the file switched standard_conforming_strings");
+    if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
+        return err_set(
+            err, RUNG_FAILED, "a function of the file switched client_encoding");
+    return true;
+}

@@ -216,6 +216,38 @@ SQL
     switched client_encoding LATIN1
 }
 
+# switched_alone SETTING VALUE: a function switches it, without a transaction.
+switched_alone() {
+    sql "CREATE TABLE t (s text);
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql AS
+             \$\$ SELECT set_config('$1', '$2', false) \$\$"
+    migration 001_t <<<$'-- rung: no-transaction\nSELECT f();\nINSERT INTO t VALUES (\'\u00e9\');'
+    run_rung up
+    assert_status 1
+    assert_out ''
+    assert_lines "$err" "migrations/001_t.sql: error: a function of the file switched $1" \
+        '001_t.sql stopped at statement 2 of 2; the 1 before is done and recorded; nothing is applied. Fix the file and run `rung up`.'
+    assert_sql 'SELECT count(*) FROM t' 0
+    # It is done and recorded, so the rest follows in a session of its own.
+    run_rung up
+    assert_status 0
+    assert_sql 'SELECT s FROM t' "$(printf '\u00e9')"
+    # Behind the last statement nothing can be read wrongly any more.
+    migration 002_t <<<$'-- rung: no-transaction\nSELECT f();'
+    migration 003_t <<<"INSERT INTO t VALUES ('$(printf '\u00e8')\\');"
+    run_rung up
+    assert_status 0
+    assert_sql 'SELECT s FROM t ORDER BY length(s)' "$(printf '\u00e9')" "$(printf '\u00e8')\\"
+}
+
+@test "without a transaction, too: standard_conforming_strings" {
+    switched_alone standard_conforming_strings off
+}
+
+@test "without a transaction, too: client_encoding" {
+    switched_alone client_encoding LATIN1
+}
+
 # ---- defaults of roles and databases --------------------------------------------------
 
 # default_is SETTING VALUE: connect as a role that has it so.

@@ -219,6 +219,30 @@ SQL
     assert_sql 'SELECT statements, note FROM schema_migrations' '5|'
 }
 
+@test "a CALL that failed behind a COMMIT of its own is not called again by itself" {
+    sql "CREATE TABLE t (n int);
+         CREATE PROCEDURE p() LANGUAGE plpgsql AS
+             \$\$BEGIN INSERT INTO t VALUES (1); COMMIT;
+                RAISE EXCEPTION 'no luck' USING ERRCODE = 'deadlock_detected'; END\$\$"
+    migration 001_t <<<$'-- rung: no-transaction\nCALL p();'
+    run_rung up
+    assert_status 1
+    assert_out ''
+    assert_err_has 'migrations/001_t.sql:2:1: error: no luck' \
+        'hint: What it committed before that stays, and it will run from its beginning: see that it can.  [40P01]'
+    assert_err_lacks 'tried again'
+    assert_sql 'SELECT n FROM t' 1
+    # What the server undid as a whole is tried again, as ever.
+    sql 'DELETE FROM t; DELETE FROM schema_migrations; CREATE SEQUENCE s;
+         CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql AS
+             $$BEGIN INSERT INTO t VALUES (1); IF nextval($q$s$q$) < 3 THEN
+                RAISE EXCEPTION $q$no luck$q$ USING ERRCODE = $q$deadlock_detected$q$; END IF; END$$'
+    run_rung up
+    assert_status 0
+    assert_sql 'SELECT n FROM t' 1
+    assert_equal "$(grep -c 'tried again' <<<"$err")" 2
+}
+
 @test "a unique index that failed is INVALID, dropped by the next run and built again" {
     sql 'CREATE TABLE t (n int); INSERT INTO t VALUES (1), (1)'
     migration 001_i <<<'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t (n);'
