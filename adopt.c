@@ -10,6 +10,7 @@
  */
 #include "import.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,9 @@
 struct claim {
     struct sqlfile *file;
     const struct migration *migration; /* of SOURCE; NULL: it was not given */
-    const char *key;                   /* the tool's version of it */
+    const char *key;                   /* the number in its name */
+    const char *revision; /* Alembic's, which stands in the file; NULL: not read */
+    struct str parents;   /* the revisions that it stands on */
     const char *title;
     bool applied, there;
     struct history_row row;
@@ -362,22 +365,27 @@ open_source(struct state *s, struct rung_error *err)
 
 /* ---- rows and files -------------------------------------------------------------- */
 
+/* As a title, but that what parts its words is an underscore.  Returns `buffer`. */
+static const char *
+plain_title(struct keep *keep, char buffer[TITLE_ROOM], const char *name)
+{
+    char *copy = keep_room(keep, strlen(name) + 1);
+
+    for (size_t i = 0; copy != NULL && name[i] != '\0'; i++)
+        copy[i] = name[i] == ' ' || name[i] == '-' ? '_' : name[i];
+    return convert_title(buffer, copy == NULL ? "" : copy, TITLE_ROOM);
+}
+
 /* Does a title say what the tool calls it?  Case, blanks and underscores do not matter.
  */
 static bool
-same_name(const char *title, const char *name)
+same_name(struct keep *keep, const char *title, const char *name)
 {
     char ours[TITLE_ROOM], theirs[TITLE_ROOM];
 
-    if (name == NULL)
-        return true;
-    convert_title(ours, title, TITLE_ROOM);
-    convert_title(theirs, name, TITLE_ROOM);
-    for (char *p = ours; *p != '\0'; p++)
-        *p = *p == ' ' || *p == '-' ? '_' : *p;
-    for (char *p = theirs; *p != '\0'; p++)
-        *p = *p == ' ' || *p == '-' ? '_' : *p;
-    return str_eq_fold(str_of(ours), str_of(theirs));
+    return name == NULL
+           || str_eq_fold(str_of(plain_title(keep, ours, title)),
+               str_of(plain_title(keep, theirs, name)));
 }
 
 /* Does the file's title begin with the key?  Then *rest is what follows. */
@@ -404,24 +412,68 @@ is_number(const char *key)
     return key[0] != '\0' && key[strspn(key, "0123456789")] == '\0';
 }
 
-/* The file of a row.  Several may have one name (a change that was reworked): then the
- * first that is not taken yet. */
+/* Is it the file of that row?  `whole`: nothing may stand behind the key in its title.
+ */
+static bool
+fits(struct state *s, const struct claim *claim, bool renumbered, bool whole,
+    const char *key, const char *name)
+{
+    const char *rest = claim->title;
+    bool hit;
+
+    if (claim->revision != NULL)
+        return strcmp(claim->revision, key) == 0;
+    hit = renumbered ? begins_with_key(claim, key, &rest)
+                     : is_number(key) && convert_compare(claim->key, key) == 0;
+    return hit && (!whole || *rest == '\0') && same_name(&s->keep, rest, name);
+}
+
+/* The file of a row; NULL: there is none.  Several may have one name (a change that was
+ * reworked): then the first that is not taken yet.  One whose title is the key is meant
+ * rather than one whose title only begins with it. */
 static struct claim *
 find_claim(struct state *s, bool renumbered, const char *key, const char *name)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        struct claim *claim = &s->claims[i];
-        const char *rest = claim->title;
-        bool hit = renumbered ? begins_with_key(claim, key, &rest)
-                              : is_number(key) && convert_compare(claim->key, key) == 0;
-
-        if (hit && !claim->applied && same_name(rest, name))
-            return claim;
-    }
+    for (int whole = renumbered ? 1 : 0; whole >= 0; whole--)
+        for (size_t i = 0; i < s->n; i++)
+            if (!s->claims[i].applied
+                && fits(s, &s->claims[i], renumbered, whole == 1, key, name))
+                return &s->claims[i];
     return NULL;
 }
 
-/* Are the tool's versions the files' numbers, or do they stand in their titles? */
+/* "1.2" of 003_1.2_users.sql, or 3: what the tool calls the file's version. */
+static const char *
+key_of(struct state *s, const struct claim *claim)
+{
+    return s->renumbered ? keep_text(&s->keep, leading_key(claim->title)) : claim->key;
+}
+
+/* Do the files look as if they had been numbered anew: 001, 002, ..., and in each title
+ * a version, which rises? */
+static bool
+look_renumbered(struct state *s)
+{
+    int width = snprintf(NULL, 0, "%zu", s->n);
+
+    for (size_t i = 0; i < s->n; i++) {
+        const struct claim *claim = &s->claims[i];
+
+        if (claim->file->version != (int64_t)i + 1
+            || strlen(claim->key) != (size_t)(width < 3 ? 3 : width)
+            || !is_digit(claim->title[0])
+            || (i > 0
+                && convert_compare(
+                       keep_text(&s->keep, leading_key(s->claims[i - 1].title)),
+                       keep_text(&s->keep, leading_key(claim->title)))
+                       >= 0))
+            return false;
+    }
+    return s->n > 0;
+}
+
+/* Are the tool's versions the files' numbers, or do they stand in their titles?  The
+ * rows tell; where none is a file's (a baseline alone), the files do. */
 static void
 find_out_numbering(struct state *s, const PGresult *res)
 {
@@ -433,11 +485,15 @@ find_out_numbering(struct state *s, const PGresult *res)
     }
     for (int i = 0; i < PQntuples(res); i++) {
         const char *key = PQgetvalue(res, i, 0);
+        const char *name = PQgetisnull(res, i, 1) ? NULL : PQgetvalue(res, i, 1);
 
-        kept += find_claim(s, false, key, NULL) != NULL;
-        renumbered += find_claim(s, true, key, NULL) != NULL;
+        if (!PQgetisnull(res, i, 6))
+            continue;
+        kept += find_claim(s, false, key, name) != NULL;
+        renumbered += find_claim(s, true, key, name) != NULL;
     }
-    s->renumbered = renumbered > 0 && renumbered >= kept;
+    s->renumbered = kept == 0 && renumbered == 0 ? look_renumbered(s)
+                                                 : renumbered > 0 && renumbered >= kept;
 }
 
 /* The bytes that the tool had: rung's, without the directive that was put on top. */
@@ -478,22 +534,46 @@ load_file(struct state *s, const struct claim *claim, struct str *whole,
     return ok;
 }
 
+/* The same lines with other ends. */
+static struct str
+with_ends(struct keep *keep, struct str text, const char *end)
+{
+    char *copy = keep_room(keep, 2 * text.n + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; copy != NULL && i < text.n; i++)
+        if (text.p[i] == '\n' || text.p[i] != '\r' || i + 1 == text.n
+            || text.p[i + 1] != '\n') {
+            size_t length = text.p[i] == '\n' ? strlen(end) : 1;
+
+            memcpy(copy + n, text.p[i] == '\n' ? end : &text.p[i], length);
+            n += length;
+        }
+    return (struct str){ copy, n };
+}
+
+/* Checksums that differ in line endings only are no difference to rung, either. */
 static bool
 check_sum(struct state *s, const struct claim *claim, const struct history_row *row,
     struct rung_error *err)
 {
+    static const char *const ends[] = { NULL, "\n", "\r\n" };
     struct evidence evidence = { .file = claim->file };
     struct str whole;
-    bool same;
+    bool same = false;
 
     if (s->history.tool->sum == NULL || row->sum == NULL)
         return true;
     if (!load_file(s, claim, &whole, err))
         return false;
-    evidence.original = original_bytes(s, claim, whole);
+    whole = original_bytes(s, claim, whole);
     if (claim->migration != NULL)
         evidence.path = claim->migration->up_path;
-    same = s->history.tool->sum(&s->keep, row, &evidence);
+    for (size_t i = 0; !same && i < sizeof ends / sizeof *ends; i++) {
+        evidence.original =
+            ends[i] == NULL ? whole : with_ends(&s->keep, whole, ends[i]);
+        same = s->history.tool->sum(&s->keep, row, &evidence);
+    }
     if (s->keep.failed)
         return err_memory(err);
     if (same)
@@ -519,23 +599,26 @@ unknown_row(struct state *s, const struct history_row *row)
         NULL);
 }
 
-/* Flyway began with a database that existed: what is not above that is in it. */
-static void
-claim_baseline(struct state *s, const struct history_row *row)
+/* The files whose version is not above the row's are applied, says one row.  How many?
+ */
+static size_t
+claim_up_to(struct state *s, const struct history_row *row, const char *note)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < s->n; i++) {
         struct claim *claim = &s->claims[i];
-        struct str lead = leading_key(claim->title);
-        const char *key = s->renumbered ? keep_text(&s->keep, lead) : claim->key;
 
-        if (convert_compare(key, row->key) > 0)
+        if (claim->applied || convert_compare(key_of(s, claim), row->key) > 0)
             continue;
         claim->applied = true;
-        claim->row = *row;
-        claim->note =
-            keep_format(&s->keep, "adopted from %s: not above its baseline %s",
-                s->history.tool->name, row->key);
+        claim->row.applied = row->applied;
+        claim->row.by = row->by;
+        claim->row.ms = row->ms;
+        claim->note = note;
+        n++;
     }
+    return n;
 }
 
 /* The claim that a row has made, to be taken back. */
@@ -567,7 +650,9 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
     if (row->flag != NULL && strcmp(row->flag, "ignored") == 0)
         return true;
     if (row->flag != NULL && strcmp(row->flag, "baseline") == 0) {
-        claim_baseline(s, row);
+        (void)claim_up_to(s, row,
+            keep_format(&s->keep, "adopted from %s: not above its baseline %s",
+                s->history.tool->name, row->key));
         return true;
     }
     if (row->flag != NULL && strcmp(row->flag, "undone") == 0) {
@@ -580,10 +665,17 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
         return err_hint(err, "Mend that with %s first.", s->history.tool->name);
     }
     claim = find_claim(s, s->renumbered, row->key, row->name);
-    if (claim == NULL) {
+    if (claim == NULL)
         unknown_row(s, row);
+    if (s->history.tool->reach == REACH_UP_TO
+        && claim_up_to(s, row, note_for(s)) > (claim == NULL ? 0 : 1))
+        say(s,
+            keep_format(&s->keep,
+                "%s records its newest version alone: what is below %s counts as applied",
+                s->history.tool->name, claim == NULL ? row->key : claim->file->name),
+            NULL);
+    if (claim == NULL)
         return true;
-    }
     if (!check_sum(s, claim, row, err))
         return false;
     claim->applied = true;
@@ -592,63 +684,63 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
     return true;
 }
 
-/* One row says how far the tool is: the files up to there are applied. */
-static void
-claim_older(struct state *s)
-{
-    size_t last = 0;
-
-    for (size_t i = 0; i < s->n; i++)
-        if (s->claims[i].applied)
-            last = i;
-    for (size_t i = 0; i < last; i++) {
-        s->claims[i].applied = true;
-        s->claims[i].note = note_for(s);
-    }
-    if (last > 0)
-        say(s,
-            keep_format(&s->keep,
-                "%s records its newest version alone: what is below %s counts as applied",
-                s->history.tool->name, s->claims[last].file->name),
-            NULL);
-}
-
-/* What a revision stands on: claimed, unless it was.  *more: some were. */
+/* Alembic's revisions, and what they stand on: their files say it. */
 static bool
-claim_parents(
-    struct state *s, const struct claim *claim, bool *more, struct rung_error *err)
+read_revisions(struct state *s, struct rung_error *err)
 {
-    struct str whole, parents;
+    for (size_t i = 0; i < s->n; i++) {
+        struct claim *claim = &s->claims[i];
+        const char *revision;
+        struct str whole;
 
-    if (!load_file(s, claim, &whole, err))
-        return false;
-    parents = alembic_parents(&s->keep, whole);
-    for (struct str word; (word = alembic_next(&parents)).n > 0;) {
-        struct claim *parent =
-            find_claim(s, s->renumbered, keep_text(&s->keep, word), NULL);
-
-        if (parent == NULL)
-            continue; /* it was claimed, or it is not here */
-        parent->applied = true;
-        parent->note = note_for(s);
-        *more = true;
+        if (!load_file(s, claim, &whole, err))
+            return false;
+        if (alembic_read_head(&s->keep, whole, &revision, &claim->parents))
+            claim->revision = revision;
     }
     return true;
 }
 
+/* The file of a revision, whether it is claimed or not. */
+static struct claim *
+find_revision(struct state *s, const char *revision)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (fits(s, &s->claims[i], s->renumbered, false, revision, NULL))
+            return &s->claims[i];
+    return NULL;
+}
+
+/* What a revision stands on: claimed, unless it was.  *more: some were. */
+static void
+claim_parents(struct state *s, struct claim *claim, bool *more)
+{
+    for (struct str word; (word = alembic_next(&claim->parents)).n > 0;) {
+        struct history_row row = { .key = keep_text(&s->keep, word) };
+        struct claim *parent = find_revision(s, row.key);
+
+        if (parent == NULL) {
+            unknown_row(s, &row);
+        } else if (!parent->applied) {
+            parent->applied = true;
+            parent->note = note_for(s);
+            *more = true;
+        }
+    }
+}
+
 /* The rows are heads: what they stand on is applied, too. */
-static bool
-claim_ancestors(struct state *s, struct rung_error *err)
+static void
+claim_ancestors(struct state *s)
 {
     bool more = true;
 
     while (more) {
         more = false;
         for (size_t i = 0; i < s->n; i++)
-            if (s->claims[i].applied && !claim_parents(s, &s->claims[i], &more, err))
-                return false;
+            if (s->claims[i].applied)
+                claim_parents(s, &s->claims[i], &more);
     }
-    return true;
 }
 
 static bool
@@ -658,7 +750,8 @@ claim_rows(struct state *s, struct rung_error *err)
     const PGresult *res;
     bool ok;
 
-    if (!read_rows(s, &tables, err)) {
+    if ((s->history.tool->reach == REACH_ANCESTORS && !read_revisions(s, err))
+        || !read_rows(s, &tables, err)) {
         pg_tables_clear(&tables);
         return false;
     }
@@ -679,10 +772,8 @@ claim_rows(struct state *s, struct rung_error *err)
         ok = claim_row(s, &row, err);
     }
     pg_tables_clear(&tables);
-    if (ok && s->history.tool->reach == REACH_UP_TO)
-        claim_older(s);
     if (ok && s->history.tool->reach == REACH_ANCESTORS)
-        ok = claim_ancestors(s, err);
+        claim_ancestors(s);
     if (ok && s->unknown > 0 && !s->wish->skip) {
         ok = err_set(err, RUNG_DRIFT, "the history of %s has what the files have not",
             s->history.tool->name);

@@ -46,24 +46,28 @@ alembic_next(struct str *list)
     return word;
 }
 
-struct str
-alembic_parents(struct keep *keep, struct str file)
+bool
+alembic_read_head(
+    struct keep *keep, struct str file, const char **revision, struct str *parents)
 {
-    struct str line, parents = { "", 0 }, more = { "", 0 };
+    struct str line, first = { "", 0 }, more = { "", 0 }, own = { "", 0 };
 
-    for (size_t at = 0; (line = next_line(file, &at)).n > 0;) {
+    for (size_t at = 0; (line = next_line(file, &at)).n > 0 && !has_statement(line);) {
         size_t arrow = str_find(line, STR(" -> "), 0);
 
-        if (parents.n == 0 && str_starts(line, STR(UPGRADE)) && arrow != STR_NONE)
-            parents = str_slice(line, sizeof UPGRADE - 1,
+        if (own.n == 0 && str_starts(line, STR(UPGRADE)) && arrow != STR_NONE) {
+            own = str_from(line, arrow + 4);
+            own = alembic_next(&own);
+            first = str_slice(line, sizeof UPGRADE - 1,
                 arrow < sizeof UPGRADE - 1 ? sizeof UPGRADE - 1 : arrow);
-        else if (more.n == 0 && str_starts(line, STR(DEPENDS)))
+        } else if (more.n == 0 && str_starts(line, STR(DEPENDS))) {
             more = str_from(line, sizeof DEPENDS - 1);
-        else if (has_statement(line))
-            break;
+        }
     }
-    return str_of(keep_format(
-        keep, "%.*s, %.*s", (int)parents.n, parents.p, (int)more.n, more.p));
+    *revision = keep_text(keep, own);
+    *parents = str_of(
+        keep_format(keep, "%.*s, %.*s", (int)first.n, first.p, (int)more.n, more.p));
+    return own.n > 0;
 }
 
 static struct migration *
@@ -292,6 +296,47 @@ read_printed(struct printed *p)
     reader_close(&p->reader);
 }
 
+/* ---- percent signs -----------------------------------------------------------------
+ */
+
+/* Do percent signs stand in pairs only?  *any: there are some. */
+static bool
+in_pairs(struct str text, bool *any)
+{
+    for (size_t i = 0, n; i < text.n; i += n + 1) {
+        for (n = 0; i + n < text.n && text.p[i + n] == '%';)
+            n++;
+        if (n % 2 != 0)
+            return false;
+        *any |= n > 0;
+    }
+    return true;
+}
+
+/*
+ * Most drivers want each % of a statement doubled, and take one away again.  What
+ * Alembic prints has them doubled, too, unless its env.py says which style of
+ * parameters is meant: then format('%I') has become format('%%I').
+ */
+static void
+refuse_pairs(struct conversion *c, const char *path, bool down)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        struct migration *m = &c->migrations[i];
+        const struct text *text = down ? &m->down : &m->up;
+        size_t at = str_find(text_bytes(text), STR("%%"), 0);
+        uint64_t line = 1;
+
+        if (at == STR_NONE)
+            continue;
+        for (size_t k = 0; k < at; k++)
+            line += text->bytes.data[k] == '\n';
+        m->refused = !conversion_refuse(c, path, text_line(text, line),
+            "each %% was doubled: give context.configure() in env.py"
+            " dialect_opts={\"paramstyle\": \"named\"}");
+    }
+}
+
 /* ---- names ----------------------------------------------------------------------- */
 
 /* "Add a column" as add_a_column. */
@@ -328,22 +373,55 @@ name_revision(struct conversion *c, struct str revision, struct str message)
         m->title = slug_of(&c->keep, message);
 }
 
+/* A revision that may be abbreviated, as depends_on has it; NULL: it is none. */
+static const char *
+whole_revision(const struct conversion *c, struct str word)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < c->n; i++) {
+        struct str key = str_of(c->migrations[i].key);
+
+        if (str_eq(key, word))
+            return key.p;
+        if (!str_starts(key, word))
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = key.p;
+    }
+    return found;
+}
+
 /* "-- depends on: A" below the first line: rung-import history looks for it. */
 static void
 add_depends(struct conversion *c, struct str revision, struct str list)
 {
     struct migration *m = find_revision(c, revision);
+    const char *depends = "";
     struct text whole;
     struct str head;
     size_t end = 0;
 
     if (m == NULL)
         return;
+    for (struct str word; (word = alembic_next(&list)).n > 0;) {
+        const char *on = whole_revision(c, word);
+
+        if (on == NULL)
+            conversion_warn(c, m->up_path,
+                "%s depends on %.*s, which is no revision: not followed", m->key,
+                (int)word.n, word.p);
+        else
+            depends = keep_format(
+                &c->keep, "%s%s%s", depends, depends[0] == '\0' ? "" : ", ", on);
+    }
+    if (depends[0] == '\0')
+        return;
     head = next_line(text_bytes(&m->up), &end);
     text_open(&whole);
     text_add_part(&whole, &m->up, 0, head.n);
-    text_add(&whole,
-        str_of(keep_format(&c->keep, DEPENDS "%.*s\n", (int)list.n, list.p)), 0);
+    text_add(&whole, str_of(keep_format(&c->keep, DEPENDS "%s\n", depends)), 0);
     text_add_part(&whole, &m->up, head.n, m->up.bytes.len);
     text_close(&m->up);
     m->up.bytes = whole.bytes;
@@ -511,7 +589,7 @@ alembic_read(
     struct str texts[3] = { { "", 0 }, { "", 0 }, { "", 0 } };
     struct printed p = { .c = c, .table = "alembic_version" };
     struct stat st;
-    bool ok = true;
+    bool ok = true, percents = false;
 
     *c = (struct conversion){ .tool = tool_find("alembic"),
         .dir = { .path = n == 0 ? "" : sources[0], .fd = -1 } };
@@ -532,6 +610,9 @@ alembic_read(
         p.cursor = 0;
         read_printed(&p);
     }
+    if (in_pairs(texts[0], &percents) && in_pairs(texts[1], &percents) && percents)
+        for (int i = 0; i < 2; i++)
+            refuse_pairs(c, names[i], i == 1);
     read_history(c, texts[2]);
     return conversion_finish(c, err);
 }

@@ -156,6 +156,14 @@ walk_directory(struct walk *walk, const char *path, int depth, struct rung_error
 }
 
 bool
+convert_is_sql(const char *path)
+{
+    struct str name = str_of(path);
+
+    return name.n > 4 && str_eq_fold(str_from(name, name.n - 4), STR(".sql"));
+}
+
+bool
 conversion_has(const struct conversion *c, const char *path)
 {
     for (size_t i = 0; i < c->n_paths; i++)
@@ -331,8 +339,13 @@ list_by_name(struct conversion *c)
     for (size_t i = 0; entries != NULL && i < c->n_paths; i++) {
         struct entry e = { .path = c->paths[i], .order = c->tool->order };
 
-        if (strchr(e.path, '/') != NULL && !c->tool->deep)
+        if (strchr(e.path, '/') != NULL && !c->tool->deep) {
+            if (convert_is_sql(e.path))
+                conversion_warn(c, e.path,
+                    "is in a directory where %s does not look: left out",
+                    c->tool->name);
             continue;
+        }
         e.role = c->tool->role(c, e.path, &e.key, &e.title);
         if (e.role == ROLE_UP || e.role == ROLE_DOWN)
             entries[n++] = e;

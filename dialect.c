@@ -15,6 +15,7 @@
  */
 #include "import.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- names ----------------------------------------------------------------------- */
@@ -39,19 +40,32 @@ strip(struct str *s, const char *end)
     return true;
 }
 
+/* The same for .sql, also in capital letters. */
+static bool
+strip_sql(struct str *s)
+{
+    bool sql = s->n >= 4 && str_eq_fold(str_from(*s, s->n - 4), STR(".sql"));
+
+    s->n -= sql ? 4 : 0;
+    return sql;
+}
+
 /* How a tool names its files: a number, and then? */
 struct naming {
     const char *separators; /* one of these characters */
     bool may_lack;          /* or nothing */
     bool pairs;             /* NNN_name.up.sql, NNN_name.down.sql */
+    bool any_case;          /* .SQL is .sql */
     const char *code[6];    /* endings of migrations that are no SQL */
 };
 
+/* What the tool passes over; it is worth a word where it is SQL. */
 static enum role
 not_its_name(struct conversion *c, const char *path)
 {
-    conversion_warn(
-        c, path, "is not named as %s names its files: left out", c->tool->name);
+    if (convert_is_sql(path))
+        conversion_warn(
+            c, path, "is not named as %s names its files: left out", c->tool->name);
     return ROLE_NONE;
 }
 
@@ -74,8 +88,8 @@ numbered(struct conversion *c, const char *path, const struct naming *naming,
         for (size_t i = 0; i < 6 && naming->code[i] != NULL; i++)
             if (str_ends(stem, str_of(naming->code[i])))
                 return refuse_code(c, path);
-    if (!strip(&stem, ".sql"))
-        return ROLE_NONE;
+    if (naming->any_case ? !strip_sql(&stem) : !strip(&stem, ".sql"))
+        return not_its_name(c, path);
     if (naming->pairs && strip(&stem, ".down"))
         role = ROLE_DOWN;
     else if (naming->pairs)
@@ -120,6 +134,7 @@ role_node(struct conversion *c, const char *path, const char **key, const char *
     static const struct naming naming = { .separators = "_-",
         .may_lack = true,
         .pairs = true,
+        .any_case = true,
         .code = { ".js", ".ts", ".mjs", ".cjs", ".mts", ".cts" } };
 
     return numbered(c, path, &naming, key, title);
@@ -136,8 +151,31 @@ role_dbmate(
     return numbered(c, path, &naming, key, title);
 }
 
+/* NNN_name.up.sql, NNN_name.down.sql; whatever ending it has is run, the last .up. or
+ * .down. counts. */
 static enum role
-role_pairs(struct conversion *c, const char *path, const char **key, const char **title)
+role_golang_migrate(
+    struct conversion *c, const char *path, const char **key, const char **title)
+{
+    struct str name = base_name(path);
+    size_t digits = str_digits(name), at = name.n;
+    bool up = false, down = false;
+
+    if (digits == 0 || digits == name.n || name.p[digits] != '_')
+        return not_its_name(c, path);
+    while (!up && !down && at-- > digits) {
+        up = str_starts(str_from(name, at), STR(".up."));
+        down = str_starts(str_from(name, at), STR(".down."));
+    }
+    if (!up && !down)
+        return not_its_name(c, path);
+    *key = keep_text(&c->keep, str_slice(name, 0, digits));
+    *title = keep_text(&c->keep, str_slice(name, digits + 1, at));
+    return up ? ROLE_UP : ROLE_DOWN;
+}
+
+static enum role
+role_sqlx(struct conversion *c, const char *path, const char **key, const char **title)
 {
     static const struct naming naming = { .separators = "_", .pairs = true };
 
@@ -157,7 +195,7 @@ role_postgres_migrations(
     struct conversion *c, const char *path, const char **key, const char **title)
 {
     static const struct naming naming = {
-        .separators = "-_", .may_lack = true, .code = { ".js" }
+        .separators = "-_", .may_lack = true, .any_case = true, .code = { ".js" }
     };
 
     return numbered(c, path, &naming, key, title);
@@ -176,17 +214,19 @@ look_postgres_migrations(
 
 /* ---- Flyway, refinery ------------------------------------------------------------ */
 
-/* V1__name, V1.2__name: its letter, what stands up to "__", and the rest. */
+/* V1__name, V1.2__name: its letter, what stands up to "__", and the rest.  `bare`: a
+ * version alone will do. */
 static bool
-take_lettered(struct str stem, char *letter, struct str *version, struct str *title)
+take_lettered(
+    struct str stem, bool bare, char *letter, struct str *version, struct str *title)
 {
     size_t gap = str_find(stem, STR("__"), 1);
 
-    if (stem.n == 0 || gap == STR_NONE)
+    if (stem.n == 0 || (gap == STR_NONE && !bare))
         return false;
     *letter = stem.p[0];
-    *version = str_slice(stem, 1, gap);
-    *title = str_from(stem, gap + 2);
+    *version = str_slice(stem, 1, gap == STR_NONE ? stem.n : gap);
+    *title = gap == STR_NONE ? STR("") : str_from(stem, gap + 2);
     for (size_t i = 0; i < version->n; i++) {
         bool digit = is_digit(version->p[i]);
         bool border = i == 0 || i + 1 == version->n;
@@ -209,9 +249,9 @@ role_flyway(
                     || strip(&stem, ".class") || strip(&stem, ".groovy"));
 
     if (!sql && !code)
-        return ROLE_NONE;
-    if (!take_lettered(stem, &letter, &version, &name) || strchr("VURB", letter) == NULL
-        || (letter == 'R') != (version.n == 0)) {
+        return not_its_name(c, path);
+    if (!take_lettered(stem, true, &letter, &version, &name)
+        || strchr("VURB", letter) == NULL || (letter == 'R') != (version.n == 0)) {
         if (code)
             return ROLE_NONE;
         if (str_starts(stem, STR("before")) || str_starts(stem, STR("after"))) {
@@ -240,27 +280,32 @@ role_flyway(
     return letter == 'U' ? ROLE_DOWN : ROLE_UP;
 }
 
-/* `key=value` in the lines of a configuration file, blanks around both. */
-static bool
-is_setting(struct str line, const char *key, const char *value)
+/* The last `key = value` among the lines of a configuration file; empty: there is none.
+ * A remark may follow the value. */
+static struct str
+setting(struct conversion *c, const char *path, const char *key)
 {
-    size_t at = str_find(line, STR("="), 0);
+    struct str text, line, value = { "", 0 };
 
-    return at != STR_NONE && str_eq(str_trim(str_slice(line, 0, at)), str_of(key))
-           && str_eq_fold(str_trim(str_from(line, at + 1)), str_of(value));
+    if (!conversion_has(c, path) || !conversion_load(c, path, &text))
+        return value;
+    for (size_t at = 0; (line = next_line(text, &at)).n > 0;) {
+        size_t equals = str_find(line, STR("="), 0), remark;
+
+        if (equals == STR_NONE
+            || !str_eq(str_trim(str_slice(line, 0, equals)), str_of(key)))
+            continue;
+        value = str_from(line, equals + 1);
+        remark = str_find(value, STR("#"), 0);
+        value = str_trim(str_slice(value, 0, remark == STR_NONE ? value.n : remark));
+    }
+    return value;
 }
 
 static bool
 has_setting(struct conversion *c, const char *path, const char *key, const char *value)
 {
-    struct str text, line;
-
-    if (!conversion_has(c, path) || !conversion_load(c, path, &text))
-        return false;
-    for (size_t at = 0; (line = next_line(text, &at)).n > 0;)
-        if (is_setting(line, key, value))
-            return true;
-    return false;
+    return str_eq_fold(setting(c, path, key), str_of(value));
 }
 
 static void
@@ -293,10 +338,10 @@ role_refinery(
     bool sql = strip(&stem, ".sql");
 
     if (!sql && !strip(&stem, ".rs"))
-        return ROLE_NONE;
-    if (!take_lettered(stem, &letter, &version, &name) || version.n == 0
+        return not_its_name(c, path);
+    if (!take_lettered(stem, false, &letter, &version, &name) || version.n == 0
         || (letter != 'V' && letter != 'U'))
-        return sql ? not_its_name(c, path) : ROLE_NONE;
+        return not_its_name(c, path);
     if (!sql)
         return refuse_code(c, path);
     *key = keep_text(&c->keep, version);
@@ -383,41 +428,83 @@ look_graphile(
 
 /* ---- diesel ---------------------------------------------------------------------- */
 
+/* A directory is one: VERSION_name/up.sql, and perhaps down.sql. */
+static void
+add_diesel(struct conversion *c, const char *up_path)
+{
+    struct str name = str_of(up_path), key;
+    size_t gap, n = 0;
+    struct migration *m;
+    char *version;
+
+    (void)strip(&name, "/up.sql");
+    gap = str_find(name, STR("_"), 0);
+    key = str_slice(name, 0, gap == STR_NONE ? name.n : gap);
+    version = keep_room(&c->keep, key.n + 1);
+    for (size_t i = 0; version != NULL && i < key.n; i++)
+        if (key.p[i] != '-')
+            version[n++] = key.p[i];
+    m = version == NULL ? NULL
+                        : conversion_add(c, version,
+                            keep_text(&c->keep,
+                                gap == STR_NONE ? STR("") : str_from(name, gap + 1)));
+    if (m == NULL)
+        return;
+    m->up_path = up_path;
+    m->down_path = keep_format(&c->keep, "%.*s/down.sql", (int)name.n, name.p);
+    if (!conversion_has(c, m->down_path))
+        m->down_path = NULL;
+}
+
+/* By their versions as texts, without dashes. */
+static int
+compare_diesel(const void *left, const void *right)
+{
+    const struct migration *a = left, *b = right;
+
+    return strcmp(a->key, b->key);
+}
+
+/* In that order, and each version once. */
+static void
+drop_twins(struct conversion *c)
+{
+    size_t n = 0;
+
+    if (c->n > 0)
+        qsort(c->migrations, c->n, sizeof *c->migrations, compare_diesel);
+    for (size_t i = 0; i < c->n; i++) {
+        struct migration *m = &c->migrations[i];
+
+        if (n == 0 || compare_diesel(&c->migrations[n - 1], m) != 0) {
+            c->migrations[n++] = *m;
+            continue;
+        }
+        conversion_refuse(
+            c, m->up_path, 0, "has the version of %s", c->migrations[n - 1].up_path);
+        text_close(&m->up);
+        text_close(&m->down);
+    }
+    c->n = n;
+}
+
 static void
 list_diesel(struct conversion *c)
 {
     for (size_t i = 0; i < c->n_paths; i++) {
-        struct str path = str_of(c->paths[i]), key;
-        size_t slash = str_find(path, STR("/"), 0), gap, n = 0;
-        struct migration *m;
-        char *version;
+        const char *slash = strchr(c->paths[i], '/');
+        bool down = slash != NULL && strcmp(slash, "/down.sql") == 0;
 
-        if (slash == STR_NONE || !str_eq(str_from(path, slash), STR("/up.sql"))) {
-            if (slash != STR_NONE && str_eq(str_from(path, slash), STR("/down.sql"))
-                && !conversion_has(
-                    c, keep_format(&c->keep, "%.*s/up.sql", (int)slash, path.p)))
-                conversion_refuse(
-                    c, c->paths[i], 0, "is a down file, and there is no up file");
-            continue;
-        }
-        gap = str_find(str_slice(path, 0, slash), STR("_"), 0);
-        key = str_slice(path, 0, gap == STR_NONE ? slash : gap);
-        version = keep_room(&c->keep, key.n + 1);
-        for (size_t k = 0; version != NULL && k < key.n; k++)
-            if (key.p[k] != '-')
-                version[n++] = key.p[k];
-        m = version == NULL
-                ? NULL
-                : conversion_add(c, version,
-                    keep_text(&c->keep,
-                        gap == STR_NONE ? STR("") : str_slice(path, gap + 1, slash)));
-        if (m == NULL)
-            return;
-        m->up_path = c->paths[i];
-        m->down_path = keep_format(&c->keep, "%.*s/down.sql", (int)slash, path.p);
-        if (!conversion_has(c, m->down_path))
-            m->down_path = NULL;
+        if (slash != NULL && strcmp(slash, "/up.sql") == 0)
+            add_diesel(c, c->paths[i]);
+        else if (!down)
+            (void)not_its_name(c, c->paths[i]);
+        else if (!conversion_has(c, keep_format(&c->keep, "%.*s/up.sql",
+                                        (int)(slash - c->paths[i]), c->paths[i])))
+            conversion_refuse(
+                c, c->paths[i], 0, "is a down file, and there is no up file");
     }
+    drop_twins(c);
 }
 
 static void
@@ -540,10 +627,21 @@ look_yoyo(struct conversion *c, const char *path, struct str bytes, struct text 
 
 /* ---- Sqitch ---------------------------------------------------------------------- */
 
-/* A change: it stands in deploy/NAME.sql; once it was reworked, in deploy/NAME@TAG.sql,
- * TAG being the next one behind it in the plan. */
+/* What is run by psql: its variables are replaced there, and nowhere else. */
 static void
-sqitch_change(struct conversion *c, struct str name, struct str rest)
+look_psql(struct conversion *c, const char *path, struct str bytes, struct text *text)
+{
+    uint64_t line = find_variable(bytes);
+
+    (void)text;
+    if (line > 0)
+        conversion_refuse(c, path, line, "has a variable of psql's (:name)");
+}
+
+/* A change: it stands in deploy/NAME.sql below `top`; once it was reworked, in
+ * deploy/NAME@TAG.sql, TAG being the next one behind it in the plan. */
+static void
+sqitch_change(struct conversion *c, const char *top, struct str name, struct str rest)
 {
     struct str later = rest, line, tag = { "", 0 };
     bool reworked = false;
@@ -562,8 +660,8 @@ sqitch_change(struct conversion *c, struct str name, struct str rest)
     m = conversion_add(c, keep_text(&c->keep, name), "");
     if (m == NULL)
         return;
-    m->up_path = keep_format(&c->keep, "deploy/%s", file);
-    m->down_path = keep_format(&c->keep, "revert/%s", file);
+    m->up_path = keep_format(&c->keep, "%sdeploy/%s", top, file);
+    m->down_path = keep_format(&c->keep, "%srevert/%s", top, file);
     if (!conversion_has(c, m->down_path))
         m->down_path = NULL;
 }
@@ -571,10 +669,18 @@ sqitch_change(struct conversion *c, struct str name, struct str rest)
 static void
 list_sqitch(struct conversion *c)
 {
-    struct str plan, line;
+    struct str top_dir = setting(c, "sqitch.conf", "top_dir"), plan, line;
     uint64_t number = 0;
+    const char *top, *path;
 
-    if (!conversion_load(c, "sqitch.plan", &plan))
+    while (str_starts(top_dir, STR("./")))
+        top_dir = str_from(top_dir, 2);
+    if (str_eq(top_dir, STR(".")))
+        top_dir = STR("");
+    top = keep_format(&c->keep, "%.*s%s", (int)top_dir.n, top_dir.p,
+        top_dir.n == 0 || top_dir.p[top_dir.n - 1] == '/' ? "" : "/");
+    path = keep_format(&c->keep, "%ssqitch.plan", top);
+    if (!conversion_load(c, path, &plan))
         return;
     for (size_t at = 0; (line = next_line(plan, &at)).n > 0;) {
         struct str rest = str_trim(line), name;
@@ -583,13 +689,13 @@ list_sqitch(struct conversion *c)
         if (rest.n == 0 || strchr("%#@", rest.p[0]) != NULL)
             continue;
         if (rest.p[0] == '-') {
-            conversion_refuse(c, "sqitch.plan", number, "takes a change back");
+            conversion_refuse(c, path, number, "takes a change back");
             continue;
         }
         if (rest.p[0] == '+')
             rest = str_from(rest, 1);
         name = next_word(&rest);
-        sqitch_change(c, name, str_from(plan, at));
+        sqitch_change(c, top, name, str_from(plan, at));
     }
 }
 
@@ -638,7 +744,7 @@ role_plain(struct conversion *c, const char *path, const char **key, const char 
     enum role role = ROLE_UP;
     char *version;
 
-    if (!strip(&stem, ".sql"))
+    if (!strip_sql(&stem))
         return ROLE_NONE;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strip(&stem, ways[i].end)) {
@@ -681,7 +787,7 @@ static const struct tool tools[] = {
         .deep = true,
         .role = role_flyway,
         .look = look_flyway },
-    { .word = "golang-migrate", .name = "golang-migrate", .role = role_pairs },
+    { .word = "golang-migrate", .name = "golang-migrate", .role = role_golang_migrate },
     { .word = "goose", .name = "goose", .role = role_goose, .convert = convert_goose },
     { .word = "graphile-migrate",
         .name = "graphile-migrate",
@@ -690,12 +796,14 @@ static const struct tool tools[] = {
         .look = look_graphile },
     { .word = "node-pg-migrate",
         .name = "node-pg-migrate",
+        .shared_versions = true,
         .role = role_node,
         .convert = convert_node },
     { .word = "plain",
         .name = "a plain runner",
         .shared_versions = true,
-        .role = role_plain },
+        .role = role_plain,
+        .look = look_psql },
     { .word = "postgres-migrations",
         .name = "postgres-migrations",
         .role = role_postgres_migrations,
@@ -705,8 +813,8 @@ static const struct tool tools[] = {
         .deep = true,
         .role = role_refinery,
         .look = look_refinery },
-    { .word = "sqitch", .name = "Sqitch", .list = list_sqitch },
-    { .word = "sqlx", .name = "sqlx", .role = role_pairs, .look = look_sqlx },
+    { .word = "sqitch", .name = "Sqitch", .list = list_sqitch, .look = look_psql },
+    { .word = "sqlx", .name = "sqlx", .role = role_sqlx, .look = look_sqlx },
     { .word = "tern", .name = "tern", .role = role_tern, .convert = convert_tern },
     { .word = "yoyo", .name = "yoyo", .list = list_yoyo, .look = look_yoyo },
 };

@@ -41,6 +41,9 @@ struct str str_trim(struct str s); /* without white space at both ends */
 /* Does any token stand in it, not only comments? */
 bool has_statement(struct str sql);
 
+/* The line, from 1, of the first variable that psql would replace; 0: there is none. */
+uint64_t find_variable(struct str sql);
+
 void text_add(struct text *text, struct str line, uint64_t number);
 
 /* Bytes of another text, which begin and end with a line. */
@@ -123,6 +126,9 @@ void conversion_warn(struct conversion *c, const char *path, const char *fmt, ..
 
 /* Whole file of SOURCE, kept; problems are refusals.  False: there is one. */
 bool conversion_load(struct conversion *c, const char *path, struct str *text);
+
+/* Does the name end in .sql, in capital letters or small ones? */
+bool convert_is_sql(const char *path);
 
 /* Is there a file of that name in SOURCE? */
 bool conversion_has(const struct conversion *c, const char *path);
@@ -211,10 +217,12 @@ const struct tool *tool_at(size_t i);
  */
 
 /*
- * The revisions that a file's first comment says it stands on: "-- Running upgrade A, B
- * -> C", and "-- depends on: D".  A list for alembic_next, kept.
+ * What a file's first comments say: "-- Running upgrade A, B -> C", and "-- depends on:
+ * D".  *revision is C, kept; *parents, on which it stands, a list for alembic_next,
+ * kept.  False: they do not say it.
  */
-struct str alembic_parents(struct keep *keep, struct str file);
+bool alembic_read_head(
+    struct keep *keep, struct str file, const char **revision, struct str *parents);
 struct str alembic_next(struct str *list); /* empty at its end */
 
 /*

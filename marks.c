@@ -126,6 +126,11 @@ convert_dbmate(struct conversion *c, struct migration *m)
             conversion_refuse(c, m->up_path, number, "has too many sections");
             return;
         }
+        if (str_find(line, STR(" env:"), 0) != STR_NONE) {
+            conversion_refuse(c, m->up_path, number,
+                "puts environment variables into the SQL (env:)");
+            return;
+        }
         sections[n++] = (struct section){ .start = at,
             .end = whole.n,
             .first_line = number + 1,

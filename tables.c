@@ -268,9 +268,11 @@ static const struct history_tool tools[] = {
         .name = "postgres-migrations",
         .table = "migrations",
         .columns = { "id", "name", "hash", "executed_at" },
-        .query = "id::text" KEY "name::text AS name, " LOCAL(
-            "executed_at") "hash::text AS sum, " NO_BY NO_MS NO_FLAG
-                           "FROM %s WHERE id <> 0 ORDER BY id",
+        /* A file without a name is called by its file's. */
+        .query = "id::text" KEY "CASE WHEN name ~* '^-?\\d+[-_]?\\.(sql|js)$' THEN ''"
+                 " ELSE name END AS name, " LOCAL(
+                     "executed_at") "hash::text AS sum, " NO_BY NO_MS NO_FLAG
+                                    "FROM %s WHERE id <> 0 ORDER BY id",
         .time = TIME_LOCAL,
         .sum = sum_postgres_migrations,
         .lock = INT64_C(-8525285245963000605) },

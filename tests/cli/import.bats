@@ -283,6 +283,11 @@ END
         'old/3_c.sql:1: error: has a down section before any up'
 }
 
+@test "dbmate: environment variables in the SQL are refused" {
+    old 1_a.sql <<<$'-- migrate:up env:OWNER transaction:false\nALTER TABLE t OWNER TO {{ .OWNER }};'
+    refused dbmate 'old/1_a.sql:1: error: puts environment variables into the SQL (env:)'
+}
+
 # ---- goose -------------------------------------------------------------------------
 
 @test "goose: Up, Down, statement blocks" {
@@ -402,6 +407,35 @@ END
     cmp migrations/20200103_mark.sql old/20200103_mark.sql
 }
 
+@test "golang-migrate: any ending is run, what names no way is not" {
+    old 1_a.up.SQL <<<'SELECT 1;'
+    old 2_b.up.pgsql <<<'SELECT 2;'
+    old 2_b.down.pgsql <<<'SELECT -2;'
+    old 3_c.down.up.sql <<<'SELECT 3;'
+    old 4_d.sql <<<'SELECT 4;'
+    old 5.up.sql <<<'SELECT 5;'
+    old sub/6_e.up.sql <<<'SELECT 6;'
+    old embed.go <<<'package migrations'
+    converted golang-migrate 1_a.sql 2_b.sql 2_b.down.sql 3_c.down_migration.sql
+    assert_lines "$err" \
+        'old/4_d.sql: warning: is not named as golang-migrate names its files: left out' \
+        'old/5.up.sql: warning: is not named as golang-migrate names its files: left out' \
+        'old/sub/6_e.up.sql: warning: is in a directory where golang-migrate does not look: left out'
+}
+
+@test ".SQL: run by the tools that run it, named by the others" {
+    old 1_a.sql <<<'SELECT 1;'
+    old 2_b.SQL <<<'SELECT 2;'
+    converted postgres-migrations 1_a.sql 2_b.sql
+    rm migrations/*
+    converted node-pg-migrate 1_a.sql 2_b.sql
+    rm migrations/*
+    converted plain 1_a.sql 2_b.sql
+    rm migrations/*
+    converted sqlx 1_a.sql
+    assert_err 'old/2_b.SQL: warning: is not named as sqlx names its files: left out'
+}
+
 # ---- Flyway, refinery --------------------------------------------------------------
 
 @test "Flyway: whole numbers stay; U undoes; subdirectories are searched" {
@@ -420,6 +454,22 @@ END
     old V2.0.1__d.sql <<<'SELECT 4;'
     converted flyway 001_1_a.sql 002_1.9_b.sql 003_1.10_c.sql 004_2.0.1_d.sql
     assert_file 003_1.10_c.sql <<<'SELECT 3;'
+}
+
+@test "Flyway: a version without a name; names that are almost its" {
+    old V1.sql <<<'SELECT 1;'
+    old V2__.sql <<<'SELECT 2;'
+    old V2_1.sql <<<'SELECT 21;'
+    old U2_1.sql <<<'SELECT -21;'
+    old v3__small.sql <<<'SELECT 3;'
+    old V4_single.sql <<<'SELECT 4;'
+    old V5__capitals.SQL <<<'SELECT 5;'
+    converted flyway 001_1.sql 002_2.sql 003_2.1.sql 003_2.1.down.sql
+    assert_file 003_2.1.down.sql <<<'SELECT -21;'
+    assert_lines "$err" \
+        'old/V4_single.sql: warning: is not named as Flyway names its files: left out' \
+        'old/V5__capitals.SQL: warning: is not named as Flyway names its files: left out' \
+        'old/v3__small.sql: warning: is not named as Flyway names its files: left out'
 }
 
 @test "Flyway: a configuration file says how a migration runs" {
@@ -507,6 +557,13 @@ END
     assert_file 1577837000000_bare.sql <<<'SELECT 3;'
 }
 
+@test "node-pg-migrate: several files of one number go by name" {
+    old 2_c.sql <<<'SELECT 3;'
+    old 1_b.sql <<<$'-- Up Migration\nSELECT 2;\n-- Down Migration\nSELECT -2;'
+    old 1_a.sql <<<'SELECT 1;'
+    converted node-pg-migrate 001_1_a.sql 002_1_b.sql 002_1_b.down.sql 003_2_c.sql
+}
+
 @test "node-pg-migrate: JavaScript, and a down part alone, are refused" {
     old 1_a.js <<<'exports.up = pgm => {}'
     old 2_b.ts <<<''
@@ -579,6 +636,34 @@ END
 -- rung: no-transaction
 CREATE INDEX CONCURRENTLY i ON t (x);
 END
+}
+
+@test "diesel: the order of the versions, with and without dashes; remarks in metadata.toml" {
+    old 2020-01-03-000000_three/up.sql <<<'SELECT 3;'
+    old 20200102000000_two/up.sql <<<'VACUUM;'
+    old 20200102000000_two/metadata.toml <<<'run_in_transaction = false # VACUUM'
+    old 2020-01-01-000000_one/up.sql <<<'SELECT 1;'
+    old 2020-01-01-000000_one/notes.sql <<<'SELECT 0;'
+    old schema.SQL <<<'SELECT 0;'
+    old diesel.toml <<<''
+    converted diesel 20200101000000_one.sql 20200102000000_two.sql 20200103000000_three.sql
+    assert_file 20200102000000_two.sql <<<$'-- rung: no-transaction\nVACUUM;'
+    assert_lines "$err" \
+        'old/2020-01-01-000000_one/notes.sql: warning: is not named as diesel names its files: left out' \
+        'old/schema.SQL: warning: is not named as diesel names its files: left out'
+    rm -r migrations/*
+    old 20200101000000_again/up.sql <<<'SELECT 1;'
+    old 2019-01-01-000000_down/down.sql <<<'SELECT 1;'
+    run_import files --from diesel old --write
+    assert_status 1
+    assert_err_has \
+        'old/2019-01-01-000000_down/down.sql: error: is a down file, and there is no up file' \
+        'has the version of '
+    assert_equal "$(ls migrations)" ''
+    run_import files --from diesel old --write --skip
+    assert_status 0
+    assert_equal "$(cd migrations && echo *)" \
+        '20200101000000_one.sql 20200102000000_two.sql 20200103000000_three.sql'
 }
 
 # ---- Alembic -------------------------------------------------------------------------
@@ -669,6 +754,68 @@ COMMIT;'
     assert_equal "$(ls migrations)" ''
 }
 
+@test "Alembic: percent signs that were all doubled are refused, others are not" {
+    run_alembic "BEGIN;
+
+-- Running upgrade  -> 1a
+
+SELECT 1;
+
+-- Running upgrade 1a -> 2b
+
+SELECT 1;
+SELECT format('%%I', 'x') LIKE '%%%%';
+
+COMMIT;" "BEGIN;
+
+-- Running downgrade 2b -> 1a
+
+SELECT 5 %% 2;
+
+COMMIT;"
+    assert_status 1
+    assert_lines "$err" \
+        './text1:10: error: each % was doubled: give context.configure() in env.py dialect_opts={"paramstyle": "named"}' \
+        './text2:5: error: each % was doubled: give context.configure() in env.py dialect_opts={"paramstyle": "named"}' \
+        'rung-import: error: what is named above cannot be converted' \
+        'hint: Nothing was written. Give rung SQL that says the same, or leave these out with --skip.'
+    assert_equal "$(ls migrations)" ''
+
+    run_alembic "-- Running upgrade  -> 1a
+
+SELECT format('%I %%', 'x');"
+    assert_status 0
+    assert_file 001_1a.sql <<<"-- Running upgrade  -> 1a
+
+SELECT format('%I %%', 'x');"
+}
+
+@test "Alembic: dependencies may be abbreviated; labels are no revisions" {
+    run_alembic '-- Running upgrade  -> 1abc
+
+SELECT 1;
+
+-- Running upgrade  -> 2bcd
+
+SELECT 2;' 'Rev: 2bcd (head)
+Parent: <base>
+Also depends on: 1a, base@head
+
+    second
+
+Rev: 1abc
+Parent: <base>
+
+    first
+'
+    assert_status 0
+    assert_err './text1: warning: 2bcd depends on base@head, which is no revision: not followed'
+    assert_file 002_2bcd_second.sql <<<'-- Running upgrade  -> 2bcd
+-- depends on: 1abc
+
+SELECT 2;'
+}
+
 # ---- yoyo, Sqitch, others ------------------------------------------------------------
 
 @test "yoyo: names, dependencies, rollback files; Python is refused" {
@@ -713,6 +860,35 @@ END
     assert_file 001_users.sql <<<$'BEGIN;\nSELECT 1;\nCOMMIT;'
     assert_file 001_users.down.sql <<<'SELECT -1;'
     assert_file 003_users.sql <<<'SELECT 3;'
+}
+
+@test "Sqitch: psql's variables are refused, and nothing else that has a colon" {
+    old sqitch.plan <<<$'%project=x\none 2020-01-01T00:00:00Z A <a@x> # 1\ntwo 2020-01-01T00:00:00Z A <a@x> # 2\nthree 2020-01-01T00:00:00Z A <a@x> # 3\nfour 2020-01-01T00:00:00Z A <a@x> # 4'
+    old deploy/one.sql <<'END'
+CREATE TABLE t (a text, b int[]);
+COPY t (a) FROM stdin;
+:name :'name' :"name"
+\.
+SELECT b[1:c], a::text, $$ :x $$, ':x', /* :x */ "a:b" FROM t, (SELECT 1 AS c) AS c; -- :x
+END
+    old deploy/two.sql <<<$'SELECT 1;\nSELECT\n    :count;'
+    old deploy/three.sql <<<"ALTER DATABASE :\"db\" SET x.y = 'z';"
+    old deploy/four.sql <<<"SELECT :'text';"
+    refused sqitch "old/deploy/two.sql:3: error: has a variable of psql's (:name)" \
+        "old/deploy/three.sql:1: error: has a variable of psql's (:name)" \
+        "old/deploy/four.sql:1: error: has a variable of psql's (:name)"
+    rm -r old
+    old 1-a.sql <<<'GRANT SELECT ON t TO :role;'
+    refused plain "old/1-a.sql:1: error: has a variable of psql's (:name)"
+}
+
+@test "Sqitch: its directories stand below top_dir" {
+    old sqitch.conf <<<$'[core]\n\tengine = pg\n\ttop_dir = ./db\n'
+    old db/sqitch.plan <<<'one 2020-01-01T00:00:00Z A <a@x> # 1'
+    old db/deploy/one.sql <<<'SELECT 1;'
+    old db/revert/one.sql <<<'SELECT -1;'
+    converted sqitch 001_one.sql 001_one.down.sql
+    assert_file 001_one.down.sql <<<'SELECT -1;'
 }
 
 @test "plain files of other spellings" {
