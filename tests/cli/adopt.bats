@@ -90,6 +90,23 @@ hint: Mend that with golang-migrate first.'
     assert_sql "SELECT to_regclass('other')" ''
 }
 
+@test "golang-migrate: the row of a file that is missing says how far it is, too" {
+    golang_project
+    by_hand "INSERT INTO schema_migrations VALUES (2, false)"
+    run_import files --from golang-migrate old --write
+    rm migrations/2_two.sql
+    run_import history --replace --yes
+    assert_status 3
+    assert_err_has 'golang-migrate has applied 2: no file is it'
+    assert_sql 'SELECT * FROM schema_migrations' '2|f'
+    run_import history --replace --yes --skip
+    assert_status 0
+    assert_out 'recorded 1_one.sql (no time is known)'
+    assert_err "golang-migrate has applied 2: no file is it; left out
+golang-migrate records its newest version alone: what is below 2 counts as applied
+golang-migrate has applied 1 of 2 files (public.schema_migrations in database $PGDATABASE)"
+}
+
 # sqlx_part FILE...: its table, with the digests of old/FILE as sqlx computes them.
 sqlx_part() {
     local file
@@ -117,6 +134,23 @@ sqlx_project() {
     taken_over sqlx old
     assert_adopted '1|1_one.sql|2020-01-01 10:00:00|postgres|2|0|adopted from sqlx' \
         '2|2_two.sql|2020-01-01 10:00:00|postgres|2|0|adopted from sqlx'
+}
+
+@test "sqlx: a checkout with other line endings is the same file" {
+    sqlx_project
+    sqlx_part 1_one
+    sed -i 's/$/\r/' old/1_one.sql
+    by_hand "INSERT INTO _sqlx_migrations VALUES (3, 'three', now(), true,
+        '\\x$(sed 's/$/\r/' old/3_three.sql | sha384sum | cut -d' ' -f1)', 1)"
+    run_import files --from sqlx old --write
+    run_import history
+    assert_status 0
+    assert_out_has 'would record 1_one.sql (2020-01-01 10:00:00+00)'
+    assert_out_has 'would record 3_three.sql'
+    printf 'SELECT 1;\n' >>migrations/3_three.sql
+    run_import history
+    assert_status 3
+    assert_err_has '3_three.sql is not the file that sqlx has applied: its checksum differs'
 }
 
 @test "sqlx: another file, a failed migration, one without a file are refused" {
@@ -204,6 +238,39 @@ flyway_row() {
     assert_adopted \
         '1|1_one.sql|2020-01-01 12:00:00|ann|17|0|adopted from Flyway: not above its baseline 2' \
         '2|2_two.sql|2020-01-01 12:00:00|ann|17|0|adopted from Flyway: not above its baseline 2'
+}
+
+@test "Flyway: dotted versions are above a baseline, where that is the only row" {
+    old V1.1__one.sql <<<"$one"
+    old V1.2__two.sql <<<"$two"
+    by_hand "$flyway_table"
+    flyway_row 1 "'1'" '<< Flyway Baseline >>' BASELINE NULL
+    run_import files --from flyway old --write
+    assert_out_has 'wrote migrations/001_1.1_one.sql'
+    run_import history
+    assert_status 0
+    assert_out ''
+    assert_err_has 'Flyway has applied 0 of 2 files'
+    sql "UPDATE flyway_schema_history SET version = '1.1'"
+    run_import history
+    assert_status 0
+    assert_out_has 'would record 001_1.1_one.sql'
+    assert_out_lacks 1.2
+}
+
+@test "Flyway: names that rung had to change, and none" {
+    old V1__scale_down.sql <<<"$one"
+    old 'V2__What_is-new_(really).sql' <<<"$two"
+    old V3.sql <<<"$three"
+    by_hand "$flyway_table"
+    flyway_row 1 "'1'" 'scale down' SQL "$(flyway_sum old/V1__scale_down.sql)"
+    flyway_row 2 "'2'" 'What is-new (really)' SQL "$(flyway_sum old/V2__*.sql)"
+    flyway_row 3 "'3'" '' SQL "$(flyway_sum old/V3.sql)"
+    run_import files --from flyway old --write
+    run_import history --yes
+    assert_status 0
+    assert_sql 'SELECT filename FROM schema_migrations ORDER BY 1' \
+        1_scale_down_migration.sql 2_What_is-new_really.sql 3_migration.sql
 }
 
 @test "Flyway: another file and another name are refused" {
@@ -316,6 +383,19 @@ flyway_row() {
     assert_err_has '2_two.sql is not the file that postgres-migrations has applied'
 }
 
+@test "postgres-migrations: files that are a number alone" {
+    old 1.sql <<<"$one"
+    by_hand "$one" "CREATE TABLE migrations (id integer PRIMARY KEY,
+            name varchar(100) UNIQUE NOT NULL, hash varchar(40) NOT NULL,
+            executed_at timestamp DEFAULT current_timestamp);
+        INSERT INTO migrations VALUES
+            (1, '1.sql', '$({ printf 1.sql && cat old/1.sql; } | sha1sum | cut -d' ' -f1)', '2020-01-01')"
+    run_import files --from postgres-migrations old --write
+    run_import history --yes
+    assert_status 0
+    assert_out 'recorded 1_migration.sql (2020-01-01 00:00:00+00)'
+}
+
 @test "graphile-migrate: its SHA-1 is a chain" {
     local previous=- hash name body
     # number SQL: a committed file, whose digest is in $hash.
@@ -412,6 +492,24 @@ flyway_row() {
     run_import history --from sqitch --table other
     assert_status 3
     assert_err_has '002_two.sql is not the file that Sqitch has applied'
+}
+
+@test "Sqitch: a change whose name begins with another's" {
+    migration 001_users_index <<<"$two"
+    migration 002_users <<<"$one"
+    migration 003_users <<<"$three"
+    by_hand 'CREATE SCHEMA sqitch' 'CREATE TABLE sqitch.changes (change_id text PRIMARY KEY,
+        script_hash text, change text, committed_at timestamptz, committer_name text)'
+    insert() { sql "INSERT INTO sqitch.changes VALUES ('$1', NULL, '$2', '2020-01-0$1', 'A')"; }
+    insert 1 users
+    run_import history --from sqitch
+    assert_status 0
+    assert_out 'would record 002_users.sql (2020-01-01 00:00:00+00)'
+    insert 2 users
+    run_import history --from sqitch
+    assert_status 0
+    assert_out 'would record 002_users.sql (2020-01-01 00:00:00+00)
+would record 003_users.sql (2020-01-02 00:00:00+00)'
 }
 
 @test "yoyo, the tool itself" {
@@ -822,6 +920,33 @@ UPDATE users SET email = name || '@example.com';"
     run_import files --from alembic up.txt --write -m bare
     assert_status 0
     assert_equal "$(cd bare && echo *)" '001_a1a1a1a1a1a1.sql 002_c3c3c3c3c3c3.sql 003_b2b2b2b2b2b2.sql 004_d4d4d4d4d4d4.sql 005_e5e5e5e5e5e5.sql'
+}
+
+# version REVISION: a head in its table.
+version() {
+    by_hand 'DROP TABLE IF EXISTS alembic_version' \
+        'CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)' \
+        "INSERT INTO alembic_version VALUES ('$1')"
+}
+
+@test "Alembic: a revision is known by its file, not by how another one's name begins" {
+    migration 001_add_x_late_late <<<'-- Running upgrade add_x -> add_x_late'
+    migration 002_add_x_add_x <<<'-- Running upgrade  -> add_x'
+    version add_x
+    run_import history
+    assert_status 0
+    assert_out 'would record 002_add_x_add_x.sql (no time is known)'
+}
+
+@test "Alembic: a revision without a file is refused, also below a head" {
+    migration 001_1a <<<'-- Running upgrade  -> 1a'
+    migration 003_3c <<<'-- Running upgrade 2b -> 3c'
+    version 3c
+    run_import history --yes
+    assert_status 3
+    assert_out ''
+    assert_err_has 'Alembic has applied 2b: no file is it'
+    assert_sql "SELECT to_regclass('schema_migrations')" ''
 }
 
 @test "Alembic: what it says when it fails is passed on" {
