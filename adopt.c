@@ -621,16 +621,6 @@ claim_up_to(struct state *s, const struct history_row *row, const char *note)
     return n;
 }
 
-/* The claim that a row has made, to be taken back. */
-static void
-take_back(struct state *s, const struct history_row *row)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (s->claims[i].applied && s->claims[i].row.key != NULL
-            && convert_compare(s->claims[i].row.key, row->key) == 0)
-            s->claims[i].applied = false;
-}
-
 static const char *
 note_for(struct state *s)
 {
@@ -655,13 +645,13 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
                 s->history.tool->name, row->key));
         return true;
     }
-    if (row->flag != NULL && strcmp(row->flag, "undone") == 0) {
-        take_back(s, row);
-        return true;
-    }
     if (row->flag != NULL) {
-        err_set(err, RUNG_DRIFT, "%s has left version %s %s", s->history.tool->name,
-            row->key, row->flag);
+        const char *what = row->key[0] == '\0' && row->name != NULL
+                               ? keep_format(&s->keep, "\"%s\"", row->name)
+                               : keep_format(&s->keep, "version %s", row->key);
+
+        err_set(err, RUNG_DRIFT, "%s has left %s %s", s->history.tool->name, what,
+            row->flag);
         return err_hint(err, "Mend that with %s first.", s->history.tool->name);
     }
     claim = find_claim(s, s->renumbered, row->key, row->name);

@@ -240,8 +240,8 @@ struct history_row {
     const char *key, *name;
     const char *applied; /* a timestamptz as text */
     const char *sum, *by, *ms;
-    const char *flag; /* NULL: it was applied.  "ignored", "baseline", "undone";
-                         anything else: why the history cannot be taken over */
+    const char *flag; /* NULL: it was applied.  "ignored", "baseline"; anything else: why
+                         the history cannot be taken over */
 };
 
 /* What is known of the file that belongs to a row. */

@@ -76,19 +76,22 @@ sum_flyway(
     return strcmp(row->sum, keep_format(keep, "%ld", (long)sum)) == 0;
 }
 
-/* SHA-1 of the file's name and its bytes; the name may have had another separator. */
+/* SHA-1 of the file's name and its bytes; the name may have had another separator, and
+ * another ending. */
 static bool
 sum_postgres_migrations(
     struct keep *keep, const struct history_row *row, const struct evidence *file)
 {
     static const char *const separators[] = { "_", "-", "" };
+    static const char *const ends[] = { ".sql", ".SQL" };
     size_t digits = strspn(file->file->name, "0123456789");
 
-    for (size_t i = 0; i < 3; i++) {
-        const char *name = file->path != NULL
-                               ? file->path
-                               : keep_format(keep, "%.*s%s%s.sql", (int)digits,
-                                   file->file->name, separators[i], row->name);
+    for (size_t i = 0; i < 6; i++) {
+        const char *name =
+            file->path != NULL
+                ? file->path
+                : keep_format(keep, "%.*s%s%s%s", (int)digits, file->file->name,
+                    separators[i / 2], row->name, ends[i % 2]);
         struct str parts[2] = { str_of(name), file->original };
 
         if (strcmp(row->sum, hex_digest(keep, EVP_sha1(), parts, 2)) == 0)
@@ -201,13 +204,16 @@ static const struct history_tool tools[] = {
         .name = "Flyway",
         .table = "flyway_schema_history",
         .columns = { "installed_rank", "version", "script", "checksum" },
+        /* The newest row of a version decides: it may have been undone, or deleted. */
         .query = "version::text" KEY "description::text AS name, " LOCAL(
             "installed_on") "checksum::text AS sum, installed_by::text AS by, execution_time::text AS ms,"
                             " CASE WHEN NOT success THEN 'failed'"
                             " WHEN version IS NULL OR type = 'SCHEMA' THEN 'ignored'"
-                            " WHEN type LIKE '%BASELINE' THEN 'baseline'"
-                            " WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' END AS flag"
-                            " FROM %s ORDER BY installed_rank",
+                            " WHEN type LIKE '%BASELINE' THEN 'baseline' END AS flag"
+                            " FROM (SELECT DISTINCT ON (coalesce(version, script)) * FROM %s"
+                            " ORDER BY coalesce(version, script), installed_rank DESC) AS newest"
+                            " WHERE NOT success OR NOT (type LIKE 'UNDO%' OR type = 'DELETE')"
+                            " ORDER BY installed_rank",
         .time = TIME_LOCAL,
         .sum = sum_flyway,
         .lock_key = lock_flyway },

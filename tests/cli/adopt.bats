@@ -258,6 +258,36 @@ flyway_row() {
     assert_out_lacks 1.2
 }
 
+@test "Flyway: the newest row of a version decides; a failed one is refused" {
+    old V1__one.sql <<<"$one"
+    old V3__three.sql <<<"$three"
+    by_hand "$flyway_table"
+    flyway_row 1 "'1'" one SQL "$(flyway_sum old/V1__one.sql)"
+    flyway_row 2 "'2'" gone SQL 1
+    flyway_row 3 "'2'" gone DELETE 1
+    flyway_row 4 "'1'" one UNDO_SQL NULL
+    flyway_row 5 "'1'" one SQL "$(flyway_sum old/V1__one.sql)"
+    flyway_row 6 "'3'" three SQL "$(flyway_sum old/V3__three.sql)"
+    flyway_row 7 "'3'" three UNDO_SQL NULL
+    run_import files --from flyway old --write
+    run_import history
+    assert_status 0
+    assert_out 'would record 1_one.sql (2020-01-05 12:00:00+00)'
+
+    sql 'UPDATE flyway_schema_history SET success = false WHERE installed_rank = 7'
+    run_import history
+    assert_status 3
+    assert_err_has 'Flyway has left version 3 failed'
+    sql 'DELETE FROM flyway_schema_history WHERE installed_rank = 7'
+    flyway_row 8 NULL 'a view' SQL 1
+    flyway_row 9 NULL 'other view' SQL 1
+    sql 'UPDATE flyway_schema_history SET success = false WHERE installed_rank = 8'
+    run_import history
+    assert_status 3
+    assert_err 'rung-import: error: Flyway has left "a view" failed
+hint: Mend that with Flyway first.'
+}
+
 @test "Flyway: names that rung had to change, and none" {
     old V1__scale_down.sql <<<"$one"
     old 'V2__What_is-new_(really).sql' <<<"$two"
