@@ -237,8 +237,10 @@ $(B)/tests/proxy: tests/fault/proxy.c $(B)/command
 # ---- installing ----------------------------------------------------------------------
 
 PAGES = rung.1 rung-import.1
-COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions/rung \
-	zsh/site-functions/_rung fish/vendor_completions.d/rung.fish)
+# Where each shell looks for them, of a program.
+completions_of = $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions/$(1) \
+	zsh/site-functions/_$(1) fish/vendor_completions.d/$(1).fish)
+COMPLETIONS = $(call completions_of,rung) $(call completions_of,rung-import)
 install: all ## copy programs, library, header, manual pages, completions below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 		$(DESTDIR)$(PREFIX)/include/rung $(DESTDIR)$(PREFIX)/share/man/man1
@@ -251,10 +253,10 @@ install: all ## copy programs, library, header, manual pages, completions below 
 		'Libs: -L$${prefix}/lib -lrung' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/rung.pc
 	for page in $(PAGES); do sed 's/^\.Os rung$$/& $(VERSION)/' docs/$$page \
 		>$(DESTDIR)$(PREFIX)/share/man/man1/$$page || exit 1; done
-	install -d $(dir $(COMPLETIONS))
-	scripts/completions bash $(OUT)/rung >$(word 1,$(COMPLETIONS))
-	scripts/completions zsh $(OUT)/rung >$(word 2,$(COMPLETIONS))
-	scripts/completions fish $(OUT)/rung >$(word 3,$(COMPLETIONS))
+	install -d $(sort $(dir $(COMPLETIONS)))
+	set -e; set -- $(COMPLETIONS); for program in rung rung-import; do \
+		for shell in bash zsh fish; do \
+			scripts/completions $$shell $(OUT)/$$program >"$$1"; shift; done; done
 
 uninstall: ## delete what install copied
 	rm -f $(DESTDIR)$(PREFIX)/bin/rung $(DESTDIR)$(PREFIX)/bin/rung-import \

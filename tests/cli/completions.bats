@@ -9,27 +9,37 @@ setup_file() {
     for shell in bash zsh fish; do
         "$BATS_TEST_DIRNAME/../../scripts/completions" "$shell" "$RUNG" \
             >"$BATS_FILE_TMPDIR/$shell"
+        "$BATS_TEST_DIRNAME/../../scripts/completions" "$shell" "${RUNG%/*}/rung-import" \
+            >"$BATS_FILE_TMPDIR/$shell.import"
     done
+}
+
+# The file for the program that is completed, its first WORD.
+generated() {
+    case $2 in
+    rung-import) printf '%s' "$BATS_FILE_TMPDIR/$1.import" ;;
+    *) printf '%s' "$BATS_FILE_TMPDIR/$1" ;;
+    esac
 }
 
 # in_bash WORD..., in_zsh, in_fish: what the last of the words may become, a line each.
 in_bash() {
     bash --norc -c 'source "$1"; shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _rung 2>/dev/null
-        printf "%s\n" "${COMPREPLY[@]}"' - "$BATS_FILE_TMPDIR/bash" "$@" | sort
+        "_${1//-/_}" 2>/dev/null
+        printf "%s\n" "${COMPREPLY[@]}"' - "$(generated bash "$@")" "$@" | sort
 }
 
 # zsh's own matching is left out: what is given to it is what counts.
 in_zsh() {
     zsh -f -c 'compadd() { shift; print -l -- $@; }
         file=$1; shift; words=("$@"); CURRENT=$#
-        source $file' - "$BATS_FILE_TMPDIR/zsh" "$@" | grep -e "^${*: -1}" | sort
+        source $file' - "$(generated zsh "$@")" "$@" | grep -e "^${*: -1}" | sort
 }
 
 in_fish() {
     HOME=$T XDG_CONFIG_HOME=$T XDG_DATA_HOME=$T fish --no-config -c 'source $argv[1]; complete -C "$argv[2]"' \
-        "$BATS_FILE_TMPDIR/fish" "$*" 3>&- 4>&- | cut -f1 | sort
+        "$(generated fish "$@")" "$*" 3>&- 4>&- | cut -f1 | sort
 }
 
 # In every shell: completes WORD... -- RESULT...
@@ -47,9 +57,12 @@ files() {
 }
 
 @test "the files that are generated are without errors of syntax" {
-    bash -n "$BATS_FILE_TMPDIR/bash"
-    zsh -f -n "$BATS_FILE_TMPDIR/zsh"
-    fish --no-execute "$BATS_FILE_TMPDIR/fish"
+    local which
+    for which in '' .import; do
+        bash -n "$BATS_FILE_TMPDIR/bash$which"
+        zsh -f -n "$BATS_FILE_TMPDIR/zsh$which"
+        fish --no-execute "$BATS_FILE_TMPDIR/fish$which"
+    done
 }
 
 @test "each shell completes every command of --help" {
@@ -86,6 +99,21 @@ files() {
     completes rung status -d '' --
     export RUNG_DIR=other
     completes rung show '' -- 7
+}
+
+@test "each shell completes rung-import: commands, options, tools" {
+    local tools
+    tools=$("${RUNG%/*}/rung-import" --help | awk '/^TOOL is/ { on = 1; next } !NF { on = 0 } on' | xargs -n1 | sort | xargs)
+    [[ $tools == *sqitch* ]]
+    completes rung-import '' -- files history
+    completes rung-import h -- history
+    # shellcheck disable=SC2086 # words
+    completes rung-import files --from '' -- $tools
+    completes rung-import history -f go -- golang-migrate goose
+    completes rung-import files --w -- --write
+    completes rung-import history --re -- --replace
+    completes rung-import files --re --
+    completes rung-import history -d '' --
 }
 
 @test "bash completes --option=value" {

@@ -71,6 +71,7 @@ SQL
     [ -f "$T/root/usr/share/man/man1/rung.1" ]
     [ -f "$T/root/usr/share/man/man1/rung-import.1" ]
     [ -s "$T/root/usr/share/bash-completion/completions/rung" ]
+    [ -s "$T/root/usr/share/bash-completion/completions/rung-import" ]
     [ -s "$T/root/usr/share/zsh/site-functions/_rung" ]
     [ -s "$T/root/usr/share/fish/vendor_completions.d/rung.fish" ]
     make -C "$repo" -s uninstall DESTDIR="$T/root" PREFIX=/usr 3>&- 4>&-
