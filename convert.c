@@ -602,8 +602,6 @@ same_bytes(const struct sqldir *dir, struct sqlfile *file, struct str bytes,
     size_t got = 0;
     bool ok, same;
 
-    if (file->size != bytes.n)
-        return 0;
     room = malloc(bytes.n + 1);
     if (room == NULL) {
         err_memory(err);
@@ -614,7 +612,8 @@ same_bytes(const struct sqldir *dir, struct sqlfile *file, struct str bytes,
         ok = source_read(&src, 0, room, bytes.n, &got, err);
         source_close(&src);
     }
-    same = ok && got == bytes.n && memcmp(room, bytes.p, got) == 0;
+    same =
+        ok && src.size == bytes.n && got == bytes.n && memcmp(room, bytes.p, got) == 0;
     free(room);
     return !ok ? -1 : same;
 }

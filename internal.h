@@ -152,8 +152,8 @@ struct sqlfile {
     int64_t version;      /* RUNG_NO_VERSION when it has none */
     const char *problem;  /* why the name is MISNAMED or REFUSED: a literal */
     struct sqlfile *down; /* of an UP file: its down file, or NULL; owned by the list */
-    uint64_t size;
-    char checksum[CHECKSUM_BYTES]; /* empty until it was read */
+    uint64_t size;        /* 0 until it was read */
+    char checksum[CHECKSUM_BYTES]; /* empty until then */
     char *bytes;             /* the whole file where it is small; NULL: read it again */
     char *refusal;           /* why it cannot run, where that is a finding; or NULL */
     uint64_t refusal_line;   /* and where */

@@ -715,14 +715,17 @@ read_through(struct judge *j, struct rung_error *err)
 
 /* Is what was read what file->checksum stands for? */
 static bool
-same_checksum(struct sqlfile *file, const struct checksum *sum, struct rung_error *err)
+same_checksum(struct sqlfile *file, const struct source *src,
+    const struct checksum *sum, struct rung_error *err)
 {
     char hex[CHECKSUM_BYTES];
 
     if (!checksum_hex(sum, hex, err))
         return false;
-    if (file->checksum[0] == '\0')
+    if (file->checksum[0] == '\0') {
         memcpy(file->checksum, hex, sizeof hex);
+        file->size = src->size;
+    }
     return strcmp(file->checksum, hex) == 0
            || err_set(err, RUNG_FAILED, "%s changed while it was read", file->name);
 }
@@ -745,7 +748,7 @@ judge_file(const struct sqldir *dir, struct sqlfile *file, struct rung_error *er
         goto out;
     j.reader.on_comment = take_comment;
     j.reader.comment_arg = &j;
-    ok = read_through(&j, err) && same_checksum(file, sum, err);
+    ok = read_through(&j, err) && same_checksum(file, &j.src, sum, err);
     if (ok) {
         verdict.judged = true;
         file->verdict = verdict;

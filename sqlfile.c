@@ -9,8 +9,10 @@
  * path that could lead elsewhere meanwhile; nothing but a regular file is read, and no
  * open can hang.
  *
- * Relies on POSIX.1-2008: openat, fstatat, fdopendir, pread.
+ * Relies on POSIX.1-2008: openat, fstatat, fdopendir, pread; and on d_type, where the
+ * system has it, to look at no inode twice.
  */
+#define _DEFAULT_SOURCE /* d_type */
 #include "internal.h"
 
 #include <dirent.h>
@@ -267,6 +269,18 @@ dir_failed(struct rung_error *err, const char *path)
         err, RUNG_USAGE, "cannot read directory \"%s\": %s", shown, strerror(why));
 }
 
+/* Does the directory itself say so?  Not every file system does, and no link's. */
+static bool
+is_known_regular(const struct dirent *entry)
+{
+#ifdef DT_REG
+    return entry->d_type == DT_REG;
+#else
+    (void)entry;
+    return false;
+#endif
+}
+
 /*
  * Is the directory's entry one to list?  What is no regular file is refused here, by
  * its inode, so that nobody opens a FIFO to find out.
@@ -287,7 +301,6 @@ look_at(struct sqldir *dir, struct sqlfile *file, bool *listed, struct rung_erro
                 "is a symbolic link that leads to no file: mend or remove it");
         return true;
     }
-    file->size = (uint64_t)st.st_size;
     if (S_ISREG(st.st_mode))
         return true;
     *listed = str_ends(str_of(file->name), STR(".sql"));
@@ -310,10 +323,12 @@ free_file(struct sqlfile *file)
 }
 
 static bool
-add_entry(struct sqldir *dir, size_t *room, const char *name, struct rung_error *err)
+add_entry(struct sqldir *dir, size_t *room, const struct dirent *entry,
+    struct rung_error *err)
 {
+    const char *name = entry->d_name;
     struct sqlfile *file;
-    bool listed;
+    bool listed = true;
 
     if (name[0] == '.' || !ends_with_fold(str_of(name), STR(".sql")))
         return true;
@@ -334,7 +349,7 @@ add_entry(struct sqldir *dir, size_t *room, const char *name, struct rung_error 
     if (file->name == NULL)
         return err_memory(err);
     sqlfile_name(file, str_of(name));
-    if (!look_at(dir, file, &listed, err))
+    if (!is_known_regular(entry) && !look_at(dir, file, &listed, err))
         return false;
     if (!listed)
         free_file(dir->files[--dir->n]);
@@ -397,7 +412,7 @@ list_entries(struct sqldir *dir, DIR *stream, struct rung_error *err)
     struct dirent *entry;
 
     while (errno = 0, (entry = readdir(stream)) != NULL)
-        if (!add_entry(dir, &room, entry->d_name, err))
+        if (!add_entry(dir, &room, entry, err))
             return false;
     return errno == 0 || dir_failed(err, dir->path);
 }
@@ -567,11 +582,24 @@ drop_bytes(struct sqldir *dir, struct sqlfile *file)
     file->checksum[0] = '\0';
 }
 
+/* Has nobody written to the open file since? */
+static bool
+is_as_before(int fd, const struct stat *before)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && same_stamp(stamp_of(before), stamp_of(&st));
+}
+
+/*
+ * The stamp is that of before: what is written meanwhile shows when the file is looked
+ * at again.  Where reading takes its time, that is at once.
+ */
 static bool
 hash_file(
     struct hasher *h, struct sqldir *dir, struct sqlfile *file, struct rung_error *err)
 {
-    struct stat before, after;
+    struct stat before;
     uint64_t total = 0, size;
     bool ok = false, small;
     int fd = source_open_at(dir, file->name, &before, err);
@@ -581,9 +609,9 @@ hash_file(
         return false;
     size = (uint64_t)before.st_size;
     small = size <= READER_WINDOW && dir->cached_bytes + size < CACHE_BYTES;
+    file->size = size;
+    file->stamp = stamp_of(&before);
     if (size > h->at_most) {
-        file->size = size;
-        file->stamp = stamp_of(&before);
         close(fd);
         return true;
     }
@@ -591,14 +619,11 @@ hash_file(
         || !(small ? hash_small(h, dir, file, fd, (size_t)size, &total, err)
                    : hash_large(h, dir, file, fd, size, &total, err)))
         goto out;
-    if (fstat(fd, &after) != 0 || total != size
-        || !same_stamp(stamp_of(&before), stamp_of(&after))) {
+    if (total != size || (!small && !is_as_before(fd, &before))) {
         source_changed(err, dir, file->name);
         goto out;
     }
     ok = checksum_hex(h->sum, file->checksum, err);
-    file->stamp = stamp_of(&after);
-    file->size = size;
     if (ok && small)
         dir->cached_bytes += (size_t)size;
 out:

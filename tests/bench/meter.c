@@ -6,12 +6,12 @@
  *
  * FILE gets one line at the program's end:
  *
- *     opened N reads N bytes N descriptors N kilobytes N
+ *     opened N looked N reads N bytes N descriptors N kilobytes N
  *
- * files opened with openat, calls of read and pread and what they brought, the most
- * descriptors that were open at once when a file was opened, and the most memory that
- * was resident.  Counts what the program and its libraries call by name; what libc does
- * within itself (fopen, recv) it does not see.
+ * files opened with openat, inodes looked at with fstat and fstatat, calls of read and
+ * pread and what they brought, the most descriptors that were open at once when a file
+ * was opened, and the most memory that was resident.  Counts what the program and its
+ * libraries call by name; what libc does within itself (fopen, recv) it does not see.
  */
 #define _GNU_SOURCE    /* RTLD_NEXT */
 #undef _FORTIFY_SOURCE /* with it these are defined in libc's own headers */
@@ -21,10 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static unsigned long opened, reads, descriptors;
+static unsigned long opened, looked, reads, descriptors;
 static unsigned long long bytes;
 
 /* The function of that name behind ours. */
@@ -60,6 +61,26 @@ openat(int dir, const char *path, int flags, ...)
     if (fd >= 0 && (unsigned long)fd + 1 > descriptors)
         descriptors = (unsigned long)fd + 1;
     return fd;
+}
+
+int
+fstat(int fd, struct stat *st)
+{
+    int (*real)(int, struct stat *);
+
+    find("fstat", &real, sizeof real);
+    looked++;
+    return real(fd, st);
+}
+
+int
+fstatat(int dir, const char *path, struct stat *st, int flags)
+{
+    int (*real)(int, const char *, struct stat *, int);
+
+    find("fstatat", &real, sizeof real);
+    looked++;
+    return real(dir, path, st, flags);
 }
 
 static ssize_t
@@ -117,7 +138,7 @@ report(void)
     if (file == NULL)
         return;
     (void)fprintf(file,
-        "opened %lu reads %lu bytes %llu descriptors %lu kilobytes %lu\n", opened,
-        reads, bytes, descriptors, most_kilobytes());
+        "opened %lu looked %lu reads %lu bytes %llu descriptors %lu kilobytes %lu\n",
+        opened, looked, reads, bytes, descriptors, most_kilobytes());
     (void)fclose(file);
 }
