@@ -93,8 +93,8 @@ fold(char c)
 bool
 str_eq_fold(struct str a, struct str b)
 {
-    if (a.n != b.n)
-        return false;
+    if (a.n != b.n || str_eq(a, b))
+        return a.n == b.n;
     for (size_t i = 0; i < a.n; i++)
         if (fold(a.p[i]) != fold(b.p[i]))
             return false;
@@ -285,7 +285,9 @@ text_escape(char *buffer, size_t size, struct str s)
     static const char hex[] = "0123456789abcdef";
     size_t out = 0;
 
-    for (size_t at = 0; at < s.n;) {
+    for (; out < s.n && out + 1 < size && s.p[out] >= ' ' && s.p[out] <= '~'; out++)
+        buffer[out] = s.p[out]; /* most texts are nothing else */
+    for (size_t at = out; at < s.n;) {
         const unsigned char *p = (const unsigned char *)s.p + at;
         int length = utf8_length(p, s.n - at);
         /* C0, DEL and C1: what a terminal would obey */

@@ -717,6 +717,9 @@ ledger_decode(struct ledger_rows *rows, const PGresult *res, struct rung_error *
     int version = PQfnumber(res, "version"), filename = PQfnumber(res, "filename");
     int checksum = PQfnumber(res, "checksum"),
         when = PQfnumber(res, "\"rung applied\"");
+    int by = PQfnumber(res, "applied_by"), took = PQfnumber(res, "duration_ms");
+    int statements = PQfnumber(res, "statements"), undone = PQfnumber(res, "undone");
+    int note = PQfnumber(res, "note");
     size_t n = (size_t)PQntuples(res);
     bool ok = true;
 
@@ -739,11 +742,11 @@ ledger_decode(struct ledger_rows *rows, const PGresult *res, struct rung_error *
         row->filename = get_text(res, i, filename, &ok);
         row->checksum = get_text(res, i, checksum, &ok);
         row->applied_at_us = get_time_us(res, i, when);
-        row->applied_by = get_optional(res, i, PQfnumber(res, "applied_by"), &ok);
-        row->duration_ms = get_int(res, i, PQfnumber(res, "duration_ms"));
-        row->statements = get_int(res, i, PQfnumber(res, "statements"));
-        row->undone = get_int(res, i, PQfnumber(res, "undone"));
-        row->note = get_optional(res, i, PQfnumber(res, "note"), &ok);
+        row->applied_by = get_optional(res, i, by, &ok);
+        row->duration_ms = get_int(res, i, took);
+        row->statements = get_int(res, i, statements);
+        row->undone = get_int(res, i, undone);
+        row->note = get_optional(res, i, note, &ok);
     }
     if (ok)
         return true;

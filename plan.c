@@ -296,8 +296,9 @@ judge_bytes(struct maker *m, struct rung_migration *item, const struct sqlfile *
 {
     struct str now = str_of(file->checksum);
     struct str then = str_of(row->checksum);
-    bool known = checksum_is_hex(then) && now.n > 0;
-    bool same = known && str_eq_fold(now, then);
+    bool same = now.n > 0 && str_eq_fold(now, then);
+    bool is_hex = same || checksum_is_hex(then);
+    bool known = is_hex && now.n > 0;
 
     item->line_endings_only = known && !same && file->line_endings_only;
     if (known && !same && !item->line_endings_only) {
@@ -319,7 +320,7 @@ judge_bytes(struct maker *m, struct rung_migration *item, const struct sqlfile *
             keep_format(m, "recorded as %s, renamed since", item->recorded_filename),
             repair_hint(
                 m, item, "Give it its old name back, or record the new one with"));
-    } else if (!checksum_is_hex(then)) {
+    } else if (!is_hex) {
         set_problem(item, false, "no checksum recorded",
             repair_hint(m, item, "Record the file's checksum with"));
     }

@@ -213,9 +213,22 @@ survey_close(struct survey *s)
 struct sqlfile *
 survey_file(const struct survey *s, int64_t version)
 {
-    for (size_t i = 0; i < s->dir.n; i++)
-        if (s->dir.files[i]->type == SQLFILE_UP && s->dir.files[i]->version == version)
-            return s->dir.files[i];
+    struct sqlfile *const *files = s->dir.files;
+    size_t low = 0, high = s->dir.n;
+
+    /* Several may have that version; those without any stand behind. */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (files[middle]->version != RUNG_NO_VERSION
+            && files[middle]->version < version)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < s->dir.n && files[low]->version == version; low++)
+        if (files[low]->type == SQLFILE_UP)
+            return files[low];
     return NULL;
 }
 

@@ -153,13 +153,25 @@ term_glyph(const char *text)
     return glyph;
 }
 
+/* Of the bytes that `text` begins with, how many are a column each and no danger? */
+static size_t
+plain_run(const char *text)
+{
+    size_t n = 0;
+
+    while (text[n] >= ' ' && text[n] <= '~' && text[n] != '#')
+        n++;
+    return n;
+}
+
 int
 term_width(const char *text)
 {
-    int width = 0;
+    size_t run = plain_run(text);
+    int width = (int)run;
     struct glyph glyph;
 
-    for (; (glyph = term_glyph(text)).n > 0; text += glyph.n)
+    for (text += run; (glyph = term_glyph(text)).n > 0; text += glyph.n)
         width += glyph.width;
     return width;
 }
@@ -179,9 +191,11 @@ term_put_glyph(FILE *f, const char *text, struct glyph glyph)
 void
 term_text(FILE *f, const char *text)
 {
+    size_t run = plain_run(text);
     struct glyph glyph;
 
-    for (; (glyph = term_glyph(text)).n > 0; text += glyph.n)
+    (void)fwrite(text, 1, run, f);
+    for (text += run; (glyph = term_glyph(text)).n > 0; text += glyph.n)
         term_put_glyph(f, text, glyph);
 }
 
@@ -240,8 +254,8 @@ term_file(FILE *f, const char *text)
 void
 term_spaces(FILE *f, int n)
 {
-    if (n > 0)
-        (void)fprintf(f, "%*s", n, "");
+    for (; n > 0; n--)
+        (void)fputc(' ', f);
 }
 
 void
