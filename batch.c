@@ -360,7 +360,7 @@ take_result(struct batch *batch, struct reader *reader, PGresult *res, bool *ok,
     struct rung_error *err)
 {
     ExecStatusType status = PQresultStatus(res);
-    struct rung_error echo = { 0 }; /* the server repeats our own abort of a COPY */
+    struct rung_error echo; /* the server repeats our own abort of a COPY */
     struct rung_error *e = *ok ? err : &echo;
 
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
