@@ -158,6 +158,12 @@ up_once(struct run *run, struct rung_error *err)
     return end;
 }
 
+struct rung_options
+rung_default_options(void)
+{
+    return RUNG_OPTIONS;
+}
+
 bool
 rung_up(const struct rung_options *options, int64_t version, struct rung_result *result,
     struct rung_error *err)

@@ -22,6 +22,10 @@
 
 #define RUNG_VERSION "0.1.0"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Why a call failed; the values are the exit statuses of `rung`. */
 enum rung_code {
     RUNG_OK = 0,
@@ -184,6 +188,10 @@ struct rung_options {
     void *arg;
 };
 
+/* What `rung` does without options: the value that yours begin with. */
+#ifdef __cplusplus
+#define RUNG_OPTIONS (rung_default_options())
+#else
 #define RUNG_OPTIONS                                                                   \
     ((struct rung_options){ .directory = "migrations",                                 \
         .table = "schema_migrations",                                                  \
@@ -191,6 +199,10 @@ struct rung_options {
         .lock_timeout_ms = 3000,                                                       \
         .lock_retry_for_ms = 60000,                                                    \
         .wake_fd = -1 })
+#endif
+
+/* RUNG_OPTIONS for other languages. */
+struct rung_options rung_default_options(void);
 
 /* What a changing call did. */
 struct rung_result {
@@ -384,5 +396,9 @@ bool rung_file_name(const char *name, int64_t *version, bool *down);
 
 /* The word for a state, as `status` prints it: "applied", "pending", ... */
 const char *rung_state_name(enum rung_state state);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,9 +13,13 @@ setup_file() {
 # compile NAME: build tests/examples/NAME.c against what was installed.
 compile() {
     # shellcheck disable=SC2046 # flags are words
-    "$compiler" -std=c11 -Wall -Wextra -Werror -o "$T/$1" "$repo/tests/examples/$1.c" \
-        $(PKG_CONFIG_PATH=$BATS_FILE_TMPDIR/prefix/lib/pkgconfig \
-            pkg-config --cflags --libs rung) 3>&- 4>&-
+    "$compiler" -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$T/$1" \
+        "$repo/tests/examples/$1.c" $(flags) 3>&- 4>&-
+}
+
+# What pkg-config says of the library that was installed.
+flags() {
+    PKG_CONFIG_PATH=$BATS_FILE_TMPDIR/prefix/lib/pkgconfig pkg-config --cflags --libs rung
 }
 
 skip_if_sanitized() {
@@ -61,6 +65,38 @@ SQL
     assert_status 0
     assert_out "$(printf '%s\n' '001_one.sql begins' '  NOTICE: hello' \
         '001_one.sql is applied')"
+}
+
+@test "a C++ program includes the header, links and begins with RUNG_OPTIONS" {
+    skip_if_sanitized
+    cat >plus.cc <<'CC'
+#include <rung/runner.h>
+#include <cstdio>
+
+int main()
+{
+    rung_options options = RUNG_OPTIONS;
+    rung_result result;
+    rung_error err;
+
+    if (!rung_up(&options, RUNG_NO_VERSION, &result, &err)) {
+        std::fprintf(stderr, "%s\n", err.message);
+        return err.code;
+    }
+    std::printf("%zu applied to %s, wake_fd %d\n", result.done, options.table,
+        options.wake_fd);
+    return 0;
+}
+CC
+    # shellcheck disable=SC2046 # flags are words
+    c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -o plus plus.cc $(flags) 3>&- 4>&-
+    migration 001_one <<<'CREATE TABLE one (n int);'
+    program=$T/plus
+    run_rung
+    assert_status 0
+    assert_err ''
+    assert_out '1 applied to schema_migrations, wake_fd -1'
+    assert_applied 1
 }
 
 @test "uninstall deletes what install copied" {
