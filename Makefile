@@ -86,23 +86,40 @@ COMPILE = $(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(INCLUDES) $(OURS) $(WARNING
 	$(CPPFLAGS) $(CFLAGS)
 LINK    = $(CC) $(OURS) $(CFLAGS) $(OURS_LINK) $(LDFLAGS)
 
+# Many objects as one, of machine code.  A sanitizer's own code is linked in later.
+JOIN    = $(CC) $(filter-out -fsanitize%,$(CFLAGS)) -r -nostdlib \
+	$(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel)
+OBJCOPY ?= objcopy
+
 all: $(OUT)/rung $(OUT)/rung-import ## build ./rung, ./rung-import and librung.a
 
 $(OUT)/rung: $(PROGRAM_OBJECTS) $(OUT)/librung.a
+	@mkdir -p $(@D)
 	$(call say,link)$(LINK) -o $@ $^ $(LIBS)
 
-$(OUT)/rung-import: $(IMPORT_OBJECTS) $(OUT)/librung.a
+$(OUT)/rung-import: $(IMPORT_OBJECTS) $(B)/modules.a
+	@mkdir -p $(@D)
 	$(call say,link)$(LINK) -o $@ $^ $(LIBS)
 
-$(OUT)/librung.a: $(LIBRARY_OBJECTS)
+# What internal.h offers, for those who may use that.
+$(B)/modules.a: $(LIBRARY_OBJECTS)
 	@rm -f $@
 	$(call say,archive)$(AR) rcs $@ $^
+
+# The names of runner.h and no others: a program may well have a str_find of its own.
+# (Where there is no objcopy, as on macOS, all stay.)
+$(OUT)/librung.a: $(LIBRARY_OBJECTS)
+	@mkdir -p $(@D) && rm -f $@
+	$(call say,archive)$(JOIN) -o $(B)/librung.o $^ && \
+		if command -v $(OBJCOPY) >/dev/null; then \
+			$(OBJCOPY) --wildcard --keep-global-symbol='rung_*' $(B)/librung.o; \
+		fi && $(AR) rcs $@ $(B)/librung.o
 
 $(B)/%.o: %.c $(B)/command
 	$(call say,compile)$(COMPILE) -MMD -MP -c -o $@ $<
 
 # A unit test may use everything but main.c.
-$(B)/tests/%: tests/unit/%.c $(B)/command $(filter-out $(B)/main.o,$(PROGRAM_OBJECTS)) $(OUT)/librung.a
+$(B)/tests/%: tests/unit/%.c $(B)/command $(filter-out $(B)/main.o,$(PROGRAM_OBJECTS)) $(B)/modules.a
 	@mkdir -p $(@D)
 	$(call say,compile)$(COMPILE) $(OURS_LINK) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< \
 		$(filter %.o %.a,$^) $(LIBS) -lcmocka
@@ -151,10 +168,10 @@ fuzz-build:
 fuzz: ## run each fuzz target for FUZZ_SECONDS (1800)
 	tests/fuzz/run
 
-$(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(B)/command $(OUT)/librung.a
+$(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(B)/command $(B)/modules.a
 	@mkdir -p $(@D)
 	$(call say,compile)$(COMPILE) -fsanitize=fuzzer $(OURS_LINK) $(LDFLAGS) -MMD -MP -MF $@.d \
-		-o $@ $< $(OUT)/librung.a $(LIBS)
+		-o $@ $< $(B)/modules.a $(LIBS)
 
 # What PostgreSQL's own code makes of SQL, to compare with what split.c makes of it.
 PG_CONFIG ?= pg_config
@@ -163,7 +180,7 @@ $(B)/tests/oracle/%.o: tests/oracle/%.c tests/oracle/oracle.h internal.h $(B)/co
 	@mkdir -p $(@D)
 	$(call say,compile)$(COMPILE) $(if $(filter %/scanner.o,$@),-isystem $(shell $(PG_CONFIG) \
 		--includedir-server)) -c -o $@ $<
-$(B)/tests/oracle/oracle: $(ORACLES) $(OUT)/librung.a
+$(B)/tests/oracle/oracle: $(ORACLES) $(B)/modules.a
 	$(call say,link)$(LINK) -Wl,--exclude-libs,ALL -o $@ $^ \
 		$(addprefix -L,$(shell $(PG_CONFIG) --pkglibdir --libdir)) \
 		-lpgfeutils -lpgcommon -lpgport $(LIBS) -lpg_query
@@ -184,9 +201,9 @@ bench: all $(B)/tests/bench_split $(B)/tests/bench_link $(B)/tests/bench_floor #
 bench-split: $(B)/tests/bench_split ## measure how fast SQL is split
 	$<
 
-$(B)/tests/bench_%: tests/bench/%.c $(B)/command $(OUT)/librung.a
+$(B)/tests/bench_%: tests/bench/%.c $(B)/command $(B)/modules.a
 	@mkdir -p $(@D)
-	$(call say,compile)$(COMPILE) $(OURS_LINK) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(OUT)/librung.a $(LIBS)
+	$(call say,compile)$(COMPILE) $(OURS_LINK) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/modules.a $(LIBS)
 
 coverage: ## run the tests and say how many lines of each file they reach
 	+rm -f build/coverage/*.gcda && $(MAKE) B=build/coverage OUT=build/coverage \

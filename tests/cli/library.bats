@@ -67,6 +67,27 @@ SQL
         '001_one.sql is applied')"
 }
 
+@test "the library takes no name that a program may have for something else" {
+    skip_if_sanitized
+    assert_equal "$(nm --defined-only "$BATS_FILE_TMPDIR/prefix/lib/librung.a" |
+        awk '$2 ~ /[A-Z]/ && $3 !~ /^rung_/ { print $3 }')" ''
+    cat >names.c <<'C'
+#include <rung/runner.h>
+
+const char *str_find = "mine", *pg_query = "mine", *clock_ms = "mine";
+
+int main(void)
+{
+    return rung_same_sql("a -- one", "a") && str_find[0] + pg_query[0] == 2 * *clock_ms
+               ? 0
+               : 1;
+}
+C
+    # shellcheck disable=SC2046 # flags are words
+    "$compiler" -std=c11 -o names names.c $(flags) 3>&- 4>&-
+    ./names
+}
+
 @test "a C++ program includes the header, links and begins with RUNG_OPTIONS" {
     skip_if_sanitized
     cat >plus.cc <<'CC'
