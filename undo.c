@@ -352,14 +352,16 @@ rung_redo(const struct rung_options *options, size_t count, struct rung_result *
 {
     int64_t newest;
     size_t undone;
+    bool ok;
 
     *result = (struct rung_result){ .version = RUNG_NO_VERSION };
+    if (count == 0) /* in an undo that stands for all */
+        return err_set(err, RUNG_USAGE, "0 migrations cannot be redone");
     if (!may_redo(options, count, &newest, err)
         || !undo_for_redo(options, count, newest, result, err))
         return false;
     undone = result->done;
-    if (!rung_up(options, newest, result, err))
-        return false;
+    ok = rung_up(options, newest, result, err);
     result->done += undone;
-    return true;
+    return ok;
 }
