@@ -519,10 +519,10 @@ rung_new(const struct rung_options *options, const char *name, bool down, char *
     struct order order = { .options = options, .typed = name, .down = down };
     char shown[256];
 
-    if (utf8_valid(str_of(name), NULL) != strlen(name))
+    if (utf8_valid(str_of(name), NULL) != str_of(name).n)
         return err_set(err, RUNG_USAGE, "the name is not UTF-8: \"%s\"",
             text_escape(shown, sizeof shown, str_of(name)));
-    if (strlen(options->directory) + 1 + FILE_NAME_LIMIT >= size)
+    if (str_of(options->directory).n + 1 + FILE_NAME_LIMIT >= size)
         return err_set(err, RUNG_USAGE, "the name of the directory is too long");
     make_slug(order.slug, sizeof order.slug, str_of(name));
     if (!check_slug(order.slug, name, err) || !carry_out(&order, err))

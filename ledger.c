@@ -111,9 +111,12 @@ ledger_name(struct ledger *ledger, const char *text, struct rung_error *err)
 {
     char part[NAME_BYTES] = "", second[NAME_BYTES] = "";
     char shown[160];
-    const char *rest = name_part(text, part);
+    const char *rest;
 
     *ledger = (struct ledger){ 0 };
+    if (text == NULL)
+        return err_set(err, RUNG_USAGE, "no table was given");
+    rest = name_part(text, part);
     if (rest != NULL && *rest == '.')
         rest = name_part(rest + 1, second);
     if (rest == NULL || *rest != '\0' || utf8_valid(str_of(text), NULL) != strlen(text))

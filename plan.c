@@ -63,6 +63,8 @@ rung_list_free(struct rung_list *list)
 {
     struct block *next;
 
+    if (list == NULL)
+        return;
     for (struct block *block = list->memory; block != NULL; block = next) {
         next = block->next;
         free(block);

@@ -423,6 +423,8 @@ rung_repair(const struct rung_options *options, const struct rung_repair *repair
     bool work, needless, ok;
 
     *result = (struct rung_result){ .version = RUNG_NO_VERSION };
+    if (repair->reason == NULL)
+        return err_set(err, RUNG_USAGE, "no reason was given");
     if (utf8_valid(str_of(repair->reason), NULL) != strlen(repair->reason))
         return err_set(err, RUNG_USAGE, "the reason is not UTF-8");
     ok = survey_open(s, options, false, err) && plan_repair(s, repair, &work, err);

@@ -425,6 +425,8 @@ sqldir_open(struct sqldir *dir, const char *path, struct rung_error *err)
     bool ok;
 
     *dir = (struct sqldir){ .path = path, .fd = -1 };
+    if (path == NULL)
+        return err_set(err, RUNG_USAGE, "no directory was given");
     do
         dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     while (dir->fd < 0 && errno == EINTR);

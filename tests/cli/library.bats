@@ -120,6 +120,60 @@ CC
     assert_applied 1
 }
 
+@test "what a caller gets wrong is an error and never worse" {
+    skip_if_sanitized
+    compile misuse
+    migration 001_one <<<'CREATE TABLE one (n int);'
+    migration 001_one.down <<<'DROP TABLE one;'
+    migration 002_two <<<'CREATE TABLE two (n int);'
+    migration 002_two.down <<<'SELECT 2; -- and the table stays'
+    program=$T/misuse
+    run_rung migrations
+    assert_status 0
+    assert_err ''
+    assert_out 'up: ok
+redo of none: 2 0 migrations cannot be redone
+0 done
+redo that stops between: 1 relation "two" already exists
+1 done, now at 1
+redo of too many: 2 18446744073709551615 migrations cannot be undone: 1 is applied
+repair for no reason: 2 no reason was given
+no directory
+up: 2 no directory was given
+down: 2 no directory was given
+redo: 2 no directory was given
+stamp: 2 no directory was given
+repair: 2 no directory was given
+status: 2 no directory was given
+plan: 2 no directory was given
+verify: 2 no directory was given
+history: ok
+show: 2 no directory was given
+source: 2 no directory was given
+new: 2 no directory was given
+renumber: 2 no directory was given
+sum: 2 no directory was given
+lint: 2 no directory was given
+no table
+up: 2 no table was given
+down: 2 no table was given
+redo: 2 no table was given
+stamp: 2 no table was given
+repair: 2 no table was given
+status: 2 no table was given
+plan: 2 no table was given
+verify: 2 no table was given
+history: 2 no table was given
+show: 2 no table was given
+source: 2 no table was given
+new: ok
+renumber: 2 no table was given
+sum: ok
+lint: ok'
+    assert_applied 1
+    assert_sql "SELECT to_regclass('one') IS NOT NULL" t
+}
+
 @test "uninstall deletes what install copied" {
     skip_if_sanitized
     make -C "$repo" -s install DESTDIR="$T/root" PREFIX=/usr 3>&- 4>&-

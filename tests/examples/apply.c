@@ -27,6 +27,7 @@ main(int argc, char **argv)
             fprintf(stderr, "hint: %s\n", err.hint);
         return (int)err.code;
     }
-    printf("%zu applied, now at version %lld\n", result.done, (long long)result.version);
+    printf(
+        "%zu applied, now at version %lld\n", result.done, (long long)result.version);
     return 0;
 }
