@@ -216,6 +216,7 @@ struct report {
     int64_t waiting_told_ms;   /* its elapsed_ms when it was */
     int64_t progress_told_ms;  /* the same of a file that takes long */
     bool blocked_told;         /* it was said who blocks it */
+    unsigned looks;            /* on the side, so far */
     int out_errno;             /* why writing to `out` failed; 0: it did not */
     struct rung_error refusal; /* the first fatal finding, as rung_up sums it up */
     struct summary summary;    /* github.c's */
@@ -386,7 +387,8 @@ void report_diff(FILE *f, bool color, const char *diff);
 /*
  * How the edited files of a list differ from the texts that were kept, as far as they
  * were: on `out`, and each gets the `line` where that begins.  Nothing when that cannot
- * be known: whoever may not read the kept text is not to fail.
+ * be known: whoever may not read the kept text is not to fail.  Each look takes a
+ * connection, so only the first dozen edits of a run get one.
  */
 void report_edits(struct report *report, struct rung_list *list);
 

@@ -31,6 +31,9 @@ report_diff(FILE *f, bool color, const char *diff)
     }
 }
 
+/* A look on the side is a connection, and reads the directory. */
+#define LOOKS_MOST 12
+
 /* An edited file: the text that was kept, and the one on disk. */
 struct edit {
     char *then, *now;
@@ -54,12 +57,13 @@ kept_text(const struct report *r, int64_t version)
 
 /* False when either text cannot be had.  Free with edit_close, also then. */
 static bool
-edit_open(
-    struct edit *edit, const struct report *r, const struct rung_migration *migration)
+edit_open(struct edit *edit, struct report *r, const struct rung_migration *migration)
 {
     *edit = (struct edit){ .then = NULL };
-    if (r->library == NULL || migration->state != RUNG_STATE_EDITED)
+    if (r->library == NULL || migration->state != RUNG_STATE_EDITED
+        || r->looks == LOOKS_MOST)
         return false;
+    r->looks++;
     edit->then = kept_text(r, migration->version);
     if (edit->then != NULL)
         edit->now = diff_read_file(r->library->directory, migration->filename);

@@ -134,6 +134,21 @@ small_files() {
     assert_applied 1 2 3 4 5 6 7 8
 }
 
+@test "however many files were edited, few looks are taken at the texts that were kept" {
+    sql 'CREATE TABLE t (n int)'
+    small_files 30
+    run_rung up --keep-source
+    assert_status 0
+    for file in migrations/*.sql; do echo '-- edited' >>"$file"; done
+    for command in up verify; do
+        over 0 "$command"
+        assert_status 3
+        at_most connections 13
+    done
+    assert_out_has 'migrations/00012_t.sql:2: error: edited' 'migrations/00013_t.sql: error: edited' \
+        'migrations/00030_t.sql: error: edited'
+}
+
 # ---- reads and descriptors ------------------------------------------------------------
 
 @test "a small file is read once, in one piece, and few are open at once" {
