@@ -81,6 +81,11 @@ apply_sort_error(
         memcpy(err->path, path, sizeof path);
         return APPLY_FAILED;
     }
+    if (strcmp(state, "25001") == 0 && err->hint[0] == '\0'
+        && !job->file->verdict.no_transaction)
+        err_hint(err,
+            "Put `-- rung: no-transaction` at the top of the file, if each of "
+            "its statements may be committed by itself.");
     if (batch->failed == BATCH_DEFERRED && err->context[0] == '\0')
         text_format(err->context, sizeof err->context,
             "at the end of the file, where deferred constraints and triggers run");

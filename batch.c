@@ -236,6 +236,32 @@ error_position(const struct batch *batch, const PGresult *res)
     return utf8_offset((struct str){ batch->text.data, batch->text.len }, position - 1);
 }
 
+/*
+ * "character with byte sequence 0xe2 0x82 0xac in encoding ..." that the database's
+ * encoding lacks: the whole text is converted before any of it is parsed, so there is
+ * no position, but the first one of these characters is the one.  STR_NONE: it is not
+ * that.
+ */
+static size_t
+find_untranslatable(const struct batch *batch, const struct rung_error *err)
+{
+    const char *at = strstr(err->message, "0x");
+    char bytes[8];
+    size_t n = 0;
+
+    if (strcmp(err->sqlstate, "22P05") != 0)
+        return STR_NONE;
+    while (at != NULL && strncmp(at, "0x", 2) == 0 && n < sizeof bytes) {
+        char *end;
+
+        bytes[n++] = (char)strtoul(at, &end, 16);
+        at = *end == ' ' ? end + 1 : end;
+    }
+    return n == 0 ? STR_NONE
+                  : str_find((struct str){ batch->text.data, batch->text.len },
+                      (struct str){ bytes, n }, 0);
+}
+
 /* Where in the file did it go wrong, as well as it can be known? */
 static bool
 place_error(struct batch *batch, const PGresult *res, struct rung_error *err)
@@ -246,6 +272,10 @@ place_error(struct batch *batch, const PGresult *res, struct rung_error *err)
     const struct batch_item *pointed = at == STR_NONE ? NULL : item_at(batch, at);
     struct str sql;
 
+    if (at == STR_NONE && batch->done == 0) {
+        at = find_untranslatable(batch, err);
+        pointed = at == STR_NONE ? NULL : item_at(batch, at);
+    }
     /* The whole text is parsed before any of it runs: then nothing has completed. */
     if (pointed != NULL && batch->done == 0)
         item = pointed;

@@ -324,12 +324,18 @@ finish(struct chain *chain, int64_t began, struct rung_error *err)
 
 /* ---- statements ------------------------------------------------------------------ */
 
+static int64_t
+lock_timeout_ms(const struct chain *chain)
+{
+    return directives_lock_timeout_ms(
+        &chain->job->file->verdict.directives, chain->job->options);
+}
+
 /* For the transaction that has just begun, unless the file has its own idea of it. */
 static bool
 add_lock_timeout(struct chain *chain, struct rung_error *err)
 {
-    int64_t ms = directives_lock_timeout_ms(
-        &chain->job->file->verdict.directives, chain->job->options);
+    int64_t ms = lock_timeout_ms(chain);
     char sql[64];
 
     text_format(sql, sizeof sql, "SET LOCAL lock_timeout = %lld", (long long)ms);
@@ -369,6 +375,37 @@ run_shared(struct chain *chain, const struct statement *stmt, struct rung_error 
     return true;
 }
 
+/*
+ * Does everybody who reads or writes wait behind it, from when it asks for its lock?
+ * What works CONCURRENTLY, and a plain VACUUM, keep nobody waiting.
+ */
+static bool
+keeps_all_waiting(const struct statement *stmt)
+{
+    static const struct lexer lexer = { .more = false };
+    struct cursor c = cursor_at(&lexer, stmt->text);
+
+    if (stmt->traits.concurrently)
+        return false;
+    if (cursor_match(&c, "CLUSTER|REINDEX"))
+        return true;
+    if (!cursor_match(&c, "VACUUM"))
+        return false;
+    while (!cursor_ended(&c) && !cursor_is(&c, "FULL"))
+        cursor_step(&c);
+    return !cursor_ended(&c);
+}
+
+/* It refuses a transaction, so its lock_timeout is the session's while it runs. */
+static bool
+add_session_lock_timeout(struct chain *chain, int64_t ms, struct rung_error *err)
+{
+    char sql[64];
+
+    text_format(sql, sizeof sql, "SET lock_timeout = %lld", (long long)ms);
+    return batch_our_text(&chain->batch, BATCH_OPENING, sql, err);
+}
+
 /* Our cancel may come too late for the statement, and hit its record. */
 static bool
 record_surely(struct chain *chain, const struct statement *stmt, struct rung_error *err)
@@ -392,6 +429,7 @@ run_alone(struct chain *chain, const struct statement *stmt,
     struct batch *batch = &chain->batch;
     struct str beside;
     enum note note = noted(row, stmt->number, &beside);
+    bool limited = !chain->own_timeout && keeps_all_waiting(stmt);
     bool ok;
 
     resetPQExpBuffer(&chain->beside);
@@ -408,6 +446,9 @@ run_alone(struct chain *chain, const struct statement *stmt,
     }
     if (!settle_look_before(chain->job->pg, stmt, &chain->beside, err)
         || !write_mark(chain, stmt->number, "running", err)
+        || (limited
+            && !(add_session_lock_timeout(chain, lock_timeout_ms(chain), err)
+                 && batch_run(batch, NULL, err)))
         || !batch_statement(batch, stmt, err))
         return false;
     ok = batch_run(batch, NULL, err);
@@ -429,42 +470,40 @@ run_alone(struct chain *chain, const struct statement *stmt,
         batch->failed = BATCH_STATEMENT;
         return false;
     }
-    return add_lost(chain, stmt, err) && (batch->n == 0 || batch_run(batch, NULL, err))
+    return (!limited || add_session_lock_timeout(chain, 0, err))
+           && add_lost(chain, stmt, err)
+           && (batch->n == 0 || batch_run(batch, NULL, err))
            && record_surely(chain, stmt, err);
 }
 
-/* A CALL or DO that commits by itself: where it fails, half of it may be done. */
-static bool
-run_committing(struct chain *chain, const struct statement *stmt,
-    const struct ledger_row *row, struct rung_error *err)
-{
-    chain->half_done = !run_alone(chain, stmt, row, err);
-    return !chain->half_done;
-}
-
 /*
- * CALL and DO may commit by themselves.  Tried together with their count first: then
- * they happen exactly once.  The server refuses the ones that commit (2D000) before
- * anything of theirs stays; only these run alone.
+ * CALL and DO may commit by themselves, and a REINDEX or CLUSTER of a partitioned table
+ * refuses a transaction, which its text does not show.  Tried together with their count
+ * first: then they happen exactly once.  The server refuses the ones that must run
+ * alone (2D000, 25001) before anything of theirs stays.
  */
 static bool
-run_call(struct chain *chain, const struct statement *stmt,
+run_tried(struct chain *chain, const struct statement *stmt,
     const struct ledger_row *row, struct rung_error *err)
 {
-    struct rung_error first;
+    struct rung_error first = { 0 };
     struct str ignored;
 
-    if (noted(row, stmt->number, &ignored) == NOTE_RUNNING)
-        return run_committing(chain, stmt, row, err);
-    if (run_shared(chain, stmt, &first))
-        return true;
-    if (strcmp(first.sqlstate, "2D000") != 0
-        || chain->batch.failed_statement != stmt->number || pg_lost(chain->job->pg)
-        || !pg_query(chain->job->pg, "ROLLBACK", NULL, &first)) {
-        *err = first;
-        return false;
+    if (noted(row, stmt->number, &ignored) != NOTE_RUNNING) {
+        if (run_shared(chain, stmt, &first))
+            return true;
+        if ((strcmp(first.sqlstate, "2D000") != 0
+                && strcmp(first.sqlstate, "25001") != 0)
+            || chain->batch.failed_statement != stmt->number || pg_lost(chain->job->pg)
+            || !pg_query(chain->job->pg, "ROLLBACK", NULL, &first)) {
+            *err = first;
+            return false;
+        }
     }
-    return run_committing(chain, stmt, row, err);
+    if (run_alone(chain, stmt, row, err))
+        return true;
+    chain->half_done = stmt->traits.kind == SQL_CALL;
+    return false;
 }
 
 /*
@@ -551,8 +590,8 @@ run_statements(
             ok = run_group(chain, &stmt, err);
         else if (stmt.traits.kind == SQL_ALONE)
             ok = run_alone(chain, &stmt, row, err);
-        else if (stmt.traits.kind == SQL_CALL)
-            ok = run_call(chain, &stmt, row, err);
+        else if (stmt.traits.kind == SQL_CALL || stmt.traits.kind == SQL_ORDINARY)
+            ok = run_tried(chain, &stmt, row, err);
         else
             ok = run_shared(chain, &stmt, err);
         if (!ok)

@@ -271,3 +271,27 @@ SQL
     assert_status 1
     assert_err_has './001_x.sql:1:8: error: '
 }
+
+@test "a character that the database's encoding lacks is pointed at" {
+    local top
+    sql_in postgres "CREATE DATABASE \"${PGDATABASE}_latin\" ENCODING LATIN1 LOCALE 'C' TEMPLATE template0"
+    databases+=("${PGDATABASE}_latin")
+    use_database "${PGDATABASE}_latin"
+    for top in '--' '-- rung: no-transaction'; do
+        migration 001_t <<SQL
+$top
+CREATE TABLE t (s text); -- é
+INSERT INTO t VALUES ('é 5 €');
+SQL
+        run_rung up
+        assert_status 1
+        assert_out ''
+        assert_err_has 'migrations/001_t.sql:3:28: error: character with byte sequence 0xe2 0x82 0xac in encoding "UTF8" has no equivalent in encoding "LATIN1"  [22P05]' \
+            "    3 | INSERT INTO t VALUES ('é 5 €');"$'\n''      |                            ^' \
+            ' at statement 2 of 2; '
+    done
+    sed -i 's/€/è/' migrations/001_t.sql
+    run_rung up
+    assert_status 0
+    assert_sql "SELECT s, length(s) FROM t" 'é 5 è|5'
+}

@@ -505,6 +505,37 @@ retries() {
     assert_applied 1
 }
 
+@test "nor behind what refuses a transaction and locks a table for itself" {
+    local statement
+    sql 'CREATE TABLE t (n int PRIMARY KEY) PARTITION BY RANGE (n);
+         CREATE TABLE u PARTITION OF t FOR VALUES FROM (0) TO (9);
+         ALTER TABLE u CLUSTER ON u_pkey; INSERT INTO t VALUES (1)'
+    for statement in 'VACUUM FULL u' 'VACUUM (ANALYZE, FULL) u' 'REINDEX TABLE t' \
+        'REINDEX SCHEMA public' 'CLUSTER'; do
+        sql 'DROP TABLE IF EXISTS schema_migrations'
+        migration 001_n <<<$'-- rung: no-transaction\n'"$statement;"$'\nSHOW lock_timeout;'
+        hold reporting 'LOCK TABLE u IN ACCESS SHARE MODE; SELECT * FROM t'
+        start_rung up up --lock-timeout 100ms --lock-retry-for 10min
+        wait_for_text "$T/err.up" 'will be tried again'
+        sql "SET statement_timeout = '60s'; SELECT count(*) FROM t" >/dev/null
+        kill -0 "$pid"
+        release reporting
+        wait_rung up
+        assert_status 0
+        assert_applied 1
+    done
+    # A lock of its own is waited for as long as the file says.
+    sql 'DROP TABLE schema_migrations'
+    migration 001_n <<<$'-- rung: no-transaction\n-- rung: lock-timeout 0\nVACUUM FULL u;'
+    hold reporting 'SELECT * FROM t'
+    PGAPPNAME=patient start_rung up up --lock-timeout 1ms --lock-retry-for 0
+    wait_for_block patient
+    release reporting
+    wait_rung up
+    assert_status 0
+    assert_err_lacks 'tried again'
+}
+
 @test "lock_timeout that is not had in time: exit 4, everything rolled back, nobody in its way" {
     sql 'CREATE TABLE t (n int)'
     hold reporting 'SELECT * FROM t'

@@ -724,6 +724,25 @@ SQL
     assert_sql 'SELECT memory FROM t' 77MB
 }
 
+@test "what refuses a transaction only because its table is partitioned says so, and runs without" {
+    sql 'CREATE TABLE t (n int PRIMARY KEY) PARTITION BY RANGE (n);
+         CREATE TABLE u PARTITION OF t FOR VALUES FROM (0) TO (9)'
+    migration 001_r <<<'REINDEX TABLE t;'
+    run_rung up
+    assert_status 1
+    assert_err_has 'migrations/001_r.sql:1:1: error: REINDEX TABLE cannot run inside a transaction block' \
+        'hint: Put `-- rung: no-transaction` at the top of the file, if each of its statements may be committed by itself.  [25001]'
+    migration 001_r <<<$'-- rung: no-transaction\nCREATE TABLE v ();\nREINDEX TABLE t;\nREINDEX INDEX t_pkey;'
+    local node
+    node=$(sql "SELECT relfilenode FROM pg_class WHERE relname = 'u_pkey'")
+    run_rung up
+    assert_status 0
+    assert_err ''
+    assert_done 'applied 001_r.sql (3 statements)'
+    assert_sql "SELECT relfilenode <> $node FROM pg_class WHERE relname = 'u_pkey'" t
+    assert_sql 'SELECT statements, note FROM schema_migrations' '3|'
+}
+
 @test "an INVALID index left behind is dropped and built again" {
     migration 001_t <<<'CREATE TABLE t (n int); INSERT INTO t VALUES (1), (1);'
     migration 002_i <<<'CREATE UNIQUE INDEX CONCURRENTLY i ON t (n);'
