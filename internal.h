@@ -884,7 +884,8 @@ struct pg_tables {
 
 /*
  * Run our own SQL, one Query of some statements, and keep their rows.  An error of the
- * server's is err, with its SQLSTATE; what came before it is in `tables` all the same.
+ * server's is err, with its SQLSTATE, but for the answer to a cancel of ours, which is
+ * RUNG_CANCELLED; what came before it is in `tables` all the same.
  */
 bool pg_query(struct pg *pg, const char *sql,
     struct pg_tables *tables, /* may be NULL */

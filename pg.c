@@ -555,6 +555,8 @@ pg_query(
     ok = PQsendQuery(pg->conn, sql) != 0 ? query_results(pg, tables, err)
                                          : connection_error(pg, err);
     pg->quiet = quiet;
+    if (!ok && pg->cancelled && strcmp(err->sqlstate, "57014") == 0)
+        return pg_go_on(pg, err);
     return ok;
 }
 

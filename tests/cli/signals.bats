@@ -144,6 +144,35 @@ SQL
     assert_applied 1
 }
 
+@test "in a statement of our own: a repair that waits for somebody's row" {
+    migration 001_t <<<'CREATE TABLE t (n int);'
+    run_rung up
+    migration 001_t <<<'CREATE TABLE t (n int); -- edited'
+    hold gate 'SELECT FROM schema_migrations FOR UPDATE'
+    PGAPPNAME=up start_rung up repair 1 --reason why --yes
+    wait_for_block up
+    kill -INT "$pid"
+    wait_rung up
+    assert_status 130
+    assert_err_has 'rung: error: cancelled'
+    assert_gone
+    assert_sql 'SELECT note FROM schema_migrations' ''
+}
+
+@test "in a statement of our own: a status that waits for the ledger" {
+    migration 001_t <<<'CREATE TABLE t (n int);'
+    run_rung up
+    hold gate 'LOCK TABLE schema_migrations'
+    PGAPPNAME=up start_rung up status
+    wait_for_block up
+    kill -TERM "$pid"
+    wait_rung up
+    assert_status 143
+    assert_out ''
+    assert_err 'rung: error: cancelled'
+    assert_gone
+}
+
 @test "a second signal ends it at once, and the server still rolls back" {
     migration 001_t <<<'CREATE TABLE t (n int); SELECT count(*) FROM gate;'
     hold gate 'LOCK TABLE gate'
