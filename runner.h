@@ -6,12 +6,20 @@
  * connection and closes it again; there is no global state, so several threads may
  * each migrate a database of their own.
  *
- * The library prints nothing, never exits and installs no signal handler.  What it has
- * to tell while it works it tells through `on_event`; the strings in an event are valid
- * during the callback only.
+ *     cc start.c $(pkg-config --cflags --libs rung)
+ *
+ * The library prints nothing, never exits and installs no signal handler.  (libpq does
+ * print: it warns on stderr of a password file that others can read.)  What it has to
+ * tell while it works it tells through `on_event`.  Callbacks are called in the thread
+ * that made the call, before it returns; what they are given is valid during the
+ * callback only.  They must return, and may make other calls of the library.
  *
  * A function returns true when it succeeded.  Otherwise `*err` says why: `err->code` is
- * what `rung` exits with.  `*err` is untouched on success.
+ * what `rung` exits with.  `*err` is untouched on success.  A `*result` is filled in
+ * either case; a `*list` is empty after a failure, where nothing else is said.
+ *
+ * Pointers must not be NULL where nothing else is said, and belong to who made them.
+ * Strings are NUL-terminated UTF-8; file names and messages about them are escaped.
  */
 #ifndef RUNG_RUNNER_H
 #define RUNG_RUNNER_H
@@ -40,8 +48,9 @@ enum rung_code {
 };
 
 /*
- * An error as a value.  Strings are NUL-terminated UTF-8, empty when not known.
- * Messages begin in lower case and have no final stop; hints are sentences.
+ * An error as a value.  Strings are empty when not known, and cut where they are too
+ * long.  Messages begin in lower case and have no final stop; hints are sentences. What
+ * the server or libpq says may have several lines.
  */
 struct rung_error {
     enum rung_code code;
@@ -122,8 +131,7 @@ struct rung_migration {
     const char *runner;
 };
 
-/* What `rung_status`, `rung_plan` and `rung_verify` found.  Free with rung_list_free.
- */
+/* Versions, as a call found them.  The list owns what is in it: rung_list_free. */
 struct rung_list {
     struct rung_migration *items; /* by version, misnamed files last */
     size_t n;
@@ -138,13 +146,16 @@ struct rung_list {
 };
 
 enum rung_event_kind {
-    RUNG_EVENT_FINDING,  /* `migration->problem`: a warning, or why `up` will refuse */
+    RUNG_EVENT_FINDING,  /* `migration->problem`: a warning, or why `up` will refuse;
+                             NULL: it is a draft, and left alone */
     RUNG_EVENT_WARNING,  /* `message`, `hint` */
     RUNG_EVENT_NOTICE,   /* the server's: `severity`, `message`..., `path`, `line` */
     RUNG_EVENT_WAITING,  /* still waiting: `message` says for what, `elapsed_ms` */
     RUNG_EVENT_RETRY,    /* a file is tried again: `message` says why */
-    RUNG_EVENT_START,    /* `migration` begins; `step` says how */
-    RUNG_EVENT_PROGRESS, /* `statement` of `statements`, `bytes` of `total_bytes` */
+    RUNG_EVENT_START,    /* `migration` begins, `migration->step` says how; small ones
+                             may all begin before the first is done */
+    RUNG_EVENT_PROGRESS, /* each second: `statement` of `statements`, `bytes` of
+                             `total_bytes` */
     RUNG_EVENT_DONE      /* `migration` is applied, recorded or undone: committed.
                              Of an unfinished one that was repaired `message` says what
                              that made of it */
@@ -153,12 +164,13 @@ enum rung_event_kind {
 struct rung_event {
     enum rung_event_kind kind;
     const struct rung_migration *migration; /* NULL when about none */
-    const char *path;                       /* of the file, as the user would type it */
-    uint64_t line;                          /* from 1; 0: not known */
+    const char *path; /* NOTICE, PROGRESS: of the file, as the user would type it;
+                         otherwise its name in the directory; NULL: about none */
+    uint64_t line;    /* from 1; 0: not known */
     const char *severity, *message, *detail, *hint, *sqlstate; /* NULL when not known */
     uint64_t statement, statements; /* the one running, from 1; how many */
     uint64_t bytes, total_bytes;    /* how far in the file, of how many */
-    int64_t elapsed_ms;             /* since START, or since the waiting began */
+    int64_t elapsed_ms; /* since START, or since the waiting began; RETRY: until it */
 
     /* PROGRESS: of a statement that runs for longer, what the server says of it. */
     uint64_t statement_to;  /* the last one that may be running: some travel together */
@@ -167,7 +179,10 @@ struct rung_event {
     const char *blocked_by; /* who holds the lock that it waits for; NULL: nobody */
 };
 
-/* Everything a call needs to know.  Times are in milliseconds. */
+/*
+ * Everything a call needs to know; begin with RUNG_OPTIONS, for zero bytes mean
+ * something else.  Times are in milliseconds, and 0 is none.
+ */
 struct rung_options {
     const char *database;      /* conninfo or URL; NULL: libpq's environment */
     const char *database_from; /* where that is from, for messages: "-d"; may be NULL */
@@ -183,7 +198,8 @@ struct rung_options {
     bool keep_source;        /* keep the text of files beside the ledger */
     bool from_ledger;        /* down: where a file is missing, take the kept text */
     const char *role;        /* run the files as this role; NULL: as the user */
-    int wake_fd; /* becomes readable to cancel the call; -1: none.  Never read. */
+    int wake_fd; /* becomes readable (or is not open) to cancel the call, at any moment
+                    and from any thread: a pipe, an eventfd.  Never read.  -1: none */
     void (*on_event)(void *arg, const struct rung_event *event); /* NULL: none */
     void *arg;
 };
@@ -204,10 +220,10 @@ struct rung_options {
 /* RUNG_OPTIONS for other languages. */
 struct rung_options rung_default_options(void);
 
-/* What a changing call did. */
+/* What a changing call did, as far as it came. */
 struct rung_result {
-    size_t done;     /* how many migrations were applied, recorded or undone */
-    int64_t version; /* the newest applied one now; RUNG_NO_VERSION: none */
+    size_t done;     /* how many migrations were applied, recorded, undone, renamed */
+    int64_t version; /* the newest applied one now; RUNG_NO_VERSION: none, not known */
     size_t drafts;   /* files left alone because they hold no statement yet */
 };
 
@@ -224,7 +240,8 @@ bool rung_up(const struct rung_options *options, int64_t version,
 bool rung_down(const struct rung_options *options, size_t count, int64_t keep,
     struct rung_result *result, struct rung_error *err);
 
-/* Undo the newest `count` migrations and apply them again. */
+/* Undo the newest `count` (at least 1) migrations and apply them again: `done` counts
+ * both. */
 bool rung_redo(const struct rung_options *options, size_t count,
     struct rung_result *result, struct rung_error *err);
 
@@ -241,8 +258,8 @@ struct rung_repair {
     size_t n;
     const char *reason; /* kept in the row's note */
     bool completed;     /* an unfinished one: it did its work, nobody recorded it */
-    /* Shown the list (items with a step will change) under the lock; false: leave it.
-     */
+    /* Shown the list (items with a step will change) under the lock; false: leave it,
+     * and fail.  NULL: as if it were true. */
     bool (*confirm)(void *arg, const struct rung_list *list);
     void *arg;
 };
@@ -275,7 +292,7 @@ bool rung_verify(const struct rung_options *options, bool offline, bool no_pendi
 
 void rung_list_free(struct rung_list *list);
 
-/* The rows of the ledger, newest first; works without the directory. */
+/* The rows of the ledger, newest first; works without the directory (NULL will do). */
 bool rung_history(
     const struct rung_options *options, struct rung_list *list, struct rung_error *err);
 
@@ -289,8 +306,8 @@ struct rung_statement {
 };
 
 /*
- * One version: *list gets its item alone (with its row unless `offline`), and `each` is
- * called for every statement of its file (its down file, when `down`).
+ * One version: *list gets its item alone (with its row unless `offline`), and `each`
+ * (may be NULL) is called for every statement of its file (its down file, when `down`).
  */
 bool rung_show(const struct rung_options *options, int64_t version, bool offline,
     bool down, void (*each)(void *arg, const struct rung_statement *statement),
@@ -311,7 +328,8 @@ bool rung_plan_sql(const struct rung_options *options, int64_t version, int64_t 
 
 /*
  * Create the next file, as the directory's others are numbered, with a comment and no
- * statement; with `down` its down file too.  Never overwrites.  `path` gets its path.
+ * statement; with `down` its down file too.  Never overwrites.  `path`, of `size`
+ * bytes, gets its path: 202 more than options->directory has are enough.
  */
 bool rung_new(const struct rung_options *options, const char *name, bool down,
     char *path, size_t size, struct rung_error *err);
@@ -391,10 +409,10 @@ struct rung_lint_result {
 bool rung_lint(const struct rung_options *options, const struct rung_lint *lint,
     struct rung_lint_result *result, struct rung_error *err);
 
-/* Is that a migration's file name?  Its version, and whether it is a down file. */
+/* Is that a migration's file name?  Sets its version, and whether it is a down file. */
 bool rung_file_name(const char *name, int64_t *version, bool *down);
 
-/* The word for a state, as `status` prints it: "applied", "pending", ... */
+/* The word for a state, as `status` prints it: "applied", "pending", ...; a literal. */
 const char *rung_state_name(enum rung_state state);
 
 #ifdef __cplusplus
