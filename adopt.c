@@ -1,7 +1,7 @@
 /*
  * adopt.c: the history that another tool has kept in its table, as rung's ledger.
  *
- * Finds the table, reads it, lays it beside rung's files, and writes one row for each
+ * Reads it, lays it beside rung's files, and writes one row for each
  * file that the tool has applied: all in one transaction, under rung's advisory lock
  * and the tool's own, with the table locked against writers.
  *
@@ -37,10 +37,8 @@ struct state {
     struct keep keep;
     struct claim *claims; /* by version */
     size_t n;
-    bool renumbered;                 /* the keys stand in the titles */
-    size_t unknown;                  /* rows without a file */
-    char quoted[4 * NAME_BYTES + 8]; /* the tool's table */
-    char shown[4 * NAME_BYTES + 8];
+    bool renumbered; /* the keys stand in the titles */
+    size_t unknown;  /* rows without a file */
 };
 
 static bool
@@ -59,131 +57,6 @@ say(const struct state *s, const char *message, const char *hint)
 
 /* ---- the tool's table ------------------------------------------------------------ */
 
-/* Tables of these names, with their columns. */
-static void
-sql_candidates(PQExpBuffer sql, const struct state *s, const struct ledger *named)
-{
-    const struct history_tool *tool;
-
-    appendPQExpBufferStr(sql,
-        "SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid),"
-        " pg_catalog.array_to_string(ARRAY(SELECT a.attname::pg_catalog.text FROM"
-        " pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND"
-        " a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), ',')"
-        " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n"
-        " ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-        " WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relpersistence"
-        " OPERATOR(pg_catalog.<>) 't' AND (false");
-    for (size_t i = 0; (tool = history_tool_at(i)) != NULL; i++) {
-        if (s->wish->from != NULL && strcmp(s->wish->from, tool->word) != 0)
-            continue;
-        appendPQExpBufferStr(sql, " OR c.relname OPERATOR(pg_catalog.=) ");
-        ledger_sql_literal(sql, named != NULL ? named->table : tool->table);
-        if (named != NULL ? named->wanted_schema[0] != '\0' : tool->schema != NULL) {
-            appendPQExpBufferStr(sql, " AND n.nspname OPERATOR(pg_catalog.=) ");
-            ledger_sql_literal(
-                sql, named != NULL ? named->wanted_schema : tool->schema);
-        }
-    }
-    appendPQExpBufferStr(sql, ") ORDER BY 4 DESC, 2, 3;\n");
-}
-
-/* Is `name` among the names that commas separate? */
-static bool
-is_listed(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
-        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0'))
-            return true;
-    return false;
-}
-
-static bool
-has_columns(const struct history_tool *tool, const char *columns)
-{
-    for (size_t i = 0; i < 4 && tool->columns[i] != NULL; i++)
-        if (!is_listed(columns, tool->columns[i]))
-            return false;
-    return true;
-}
-
-/* Whose table is it?  The more telling tools come first; one with a ledger's columns is
- * rung's. */
-static const struct history_tool *
-whose(const struct state *s, const char *table, const char *columns)
-{
-    const struct history_tool *tool;
-    bool ours = is_listed(columns, "version") && is_listed(columns, "filename")
-                && is_listed(columns, "checksum") && is_listed(columns, "applied_at");
-
-    if (s->wish->from != NULL) {
-        tool = history_tool_find(s->wish->from);
-        return has_columns(tool, columns) ? tool : NULL;
-    }
-    for (size_t i = 0; !ours && (tool = history_tool_at(i)) != NULL; i++)
-        if ((s->wish->old_table != NULL || strcmp(tool->table, table) == 0)
-            && has_columns(tool, columns))
-            return tool;
-    return NULL;
-}
-
-static bool
-no_table(const struct state *s, struct rung_error *err)
-{
-    const struct history_tool *tool =
-        s->wish->from == NULL ? NULL : history_tool_find(s->wish->from);
-
-    if (tool == NULL)
-        err_set(err, RUNG_DRIFT, "there is no table of a tool that rung-import knows");
-    else
-        err_set(err, RUNG_DRIFT, "there is no %s of %s's",
-            s->wish->old_table != NULL ? s->wish->old_table : tool->table, tool->name);
-    return err_hint(err,
-        "Is it this database?  Say with --old-table SCHEMA.TABLE where "
-        "the tool keeps its history.");
-}
-
-static bool
-take_table(struct state *s, const PGresult *res, struct rung_error *err)
-{
-    struct history *h = &s->history;
-    struct ledger name = { 0 };
-    bool visible = false;
-
-    for (int i = 0; i < PQntuples(res); i++) {
-        const char *table = PQgetvalue(res, i, 2);
-        const struct history_tool *tool = whose(s, table, PQgetvalue(res, i, 4));
-
-        if (tool == NULL)
-            continue;
-        if (h->tool != NULL && visible && PQgetvalue(res, i, 3)[0] != 't')
-            break; /* the search_path decides */
-        if (h->tool != NULL) {
-            err_set(err, RUNG_DRIFT, "there are several: %s.%s of %s's, %s.%s of %s's",
-                h->schema, h->table, h->tool->name, PQgetvalue(res, i, 1), table,
-                tool->name);
-            return err_hint(
-                err, "Say which with --from TOOL or --old-table SCHEMA.TABLE.");
-        }
-        h->tool = tool;
-        h->oid = (uint32_t)strtoul(PQgetvalue(res, i, 0), NULL, 10);
-        text_format(h->schema, sizeof h->schema, "%s", PQgetvalue(res, i, 1));
-        text_format(h->table, sizeof h->table, "%s", table);
-        visible = PQgetvalue(res, i, 3)[0] == 't';
-    }
-    if (h->tool == NULL)
-        return no_table(s, err);
-    text_format(name.schema, sizeof name.schema, "%s", h->schema);
-    text_format(name.table, sizeof name.table, "%s", h->table);
-    if (!ledger_requalify(&name, err))
-        return false;
-    text_format(s->quoted, sizeof s->quoted, "%s", name.quoted);
-    ledger_shown(&name, s->shown, sizeof s->shown);
-    return true;
-}
-
 /* Where are the tool's table and the ledger?  As this session's search_path says. */
 static bool
 find_tables(struct state *s, struct rung_error *err)
@@ -197,9 +70,9 @@ find_tables(struct state *s, struct rung_error *err)
         return false;
     initPQExpBuffer(&sql);
     ledger_sql_find(&sql, &s->ledger);
-    sql_candidates(&sql, s, s->wish->old_table == NULL ? NULL : &named);
+    foreign_sql_tables(&sql, s->wish->from, s->wish->old_table == NULL ? NULL : &named);
     ok = query(s, &sql, &tables, err) && ledger_found(&s->ledger, tables.tables[0], err)
-         && take_table(s, tables.tables[1], err);
+         && history_take(&s->history, s->wish, tables.tables[1], err);
     if (ok)
         text_format(s->history.database, NAME_BYTES, "%s", s->ledger.database);
     pg_tables_clear(&tables);
@@ -238,18 +111,18 @@ begin(struct state *s, struct rung_error *err)
         if (PQgetvalue(tables.tables[i], 0, 0)[0] == 't')
             continue;
         ok = err_set(err, RUNG_LOCKED, "%s is at work: it holds its advisory lock",
-            i == 0 ? "another rung" : s->history.tool->name);
+            i == 0 ? "another rung" : s->history.owner->name);
         err_hint(err, TRY_AGAIN);
     }
     pg_tables_clear(&tables);
     resetPQExpBuffer(&sql);
     if (ok && s->wish->write) {
         appendPQExpBuffer(
-            &sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n", s->quoted);
+            &sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n", s->history.quoted);
         ok = query(s, &sql, NULL, err);
         if (!ok && strcmp(err->sqlstate, "55P03") == 0) {
             err_set(err, RUNG_LOCKED, "%s is at work: its table is locked",
-                s->history.tool->name);
+                s->history.owner->name);
             err_hint(err, TRY_AGAIN);
         }
     }
@@ -267,7 +140,7 @@ read_rows(struct state *s, struct pg_tables *tables, struct rung_error *err)
     initPQExpBuffer(&sql);
     appendPQExpBufferStr(&sql, "SELECT ");
     appendBinaryPQExpBuffer(&sql, text, (size_t)(hole - text));
-    appendPQExpBuffer(&sql, "%s%s;\n", s->quoted, hole + 2);
+    appendPQExpBuffer(&sql, "%s%s;\n", s->history.quoted, hole + 2);
     ok = query(s, &sql, tables, err);
     termPQExpBuffer(&sql);
     return ok;
@@ -350,13 +223,13 @@ compare_source(struct state *s, struct rung_error *err)
 static bool
 open_source(struct state *s, struct rung_error *err)
 {
-    const struct tool *tool = tool_find(s->history.tool->word);
+    const struct tool *tool = tool_find(s->history.owner->word);
 
     if (s->wish->source == NULL)
         return true;
     if (tool == NULL)
         return err_set(err, RUNG_USAGE, "files of %s are not read: leave SOURCE out",
-            s->history.tool->name);
+            s->history.owner->name);
     return (tool->read != NULL
                    ? tool->read(&s->source, &s->wish->source, 1, err)
                    : conversion_read(&s->source, tool, s->wish->source, err))
@@ -580,7 +453,7 @@ check_sum(struct state *s, const struct claim *claim, const struct history_row *
         return true;
     err_set(err, RUNG_DRIFT,
         "%s is not the file that %s has applied: its checksum differs",
-        claim->file->name, s->history.tool->name);
+        claim->file->name, s->history.owner->name);
     return err_hint(err, "Bring back the file that was applied, and convert it anew.");
 }
 
@@ -592,7 +465,7 @@ unknown_row(struct state *s, const struct history_row *row)
     s->unknown++;
     say(s,
         keep_format(&s->keep, "%s has applied %s%s%s: no file is it%s",
-            s->history.tool->name, text_escape(key, sizeof key, str_of(row->key)),
+            s->history.owner->name, text_escape(key, sizeof key, str_of(row->key)),
             row->name == NULL ? "" : " ",
             row->name == NULL ? "" : text_escape(name, sizeof name, str_of(row->name)),
             s->wish->skip ? "; left out" : ""),
@@ -628,7 +501,7 @@ note_for(struct state *s)
         [TIME_LOCAL] = ", whose times have no zone",
         [TIME_ZONED] = "" };
 
-    return keep_format(&s->keep, "adopted from %s%s", s->history.tool->name,
+    return keep_format(&s->keep, "adopted from %s%s", s->history.owner->name,
         more[s->history.tool->time]);
 }
 
@@ -642,7 +515,7 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
     if (row->flag != NULL && strcmp(row->flag, "baseline") == 0) {
         (void)claim_up_to(s, row,
             keep_format(&s->keep, "adopted from %s: not above its baseline %s",
-                s->history.tool->name, row->key));
+                s->history.owner->name, row->key));
         return true;
     }
     if (row->flag != NULL) {
@@ -650,9 +523,9 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
                                ? keep_format(&s->keep, "\"%s\"", row->name)
                                : keep_format(&s->keep, "version %s", row->key);
 
-        err_set(err, RUNG_DRIFT, "%s has left %s %s", s->history.tool->name, what,
+        err_set(err, RUNG_DRIFT, "%s has left %s %s", s->history.owner->name, what,
             row->flag);
-        return err_hint(err, "Mend that with %s first.", s->history.tool->name);
+        return err_hint(err, "Mend that with %s first.", s->history.owner->name);
     }
     claim = find_claim(s, s->renumbered, row->key, row->name);
     if (claim == NULL)
@@ -662,7 +535,7 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
         say(s,
             keep_format(&s->keep,
                 "%s records its newest version alone: what is below %s counts as applied",
-                s->history.tool->name, claim == NULL ? row->key : claim->file->name),
+                s->history.owner->name, claim == NULL ? row->key : claim->file->name),
             NULL);
     if (claim == NULL)
         return true;
@@ -766,11 +639,11 @@ claim_rows(struct state *s, struct rung_error *err)
         claim_ancestors(s);
     if (ok && s->unknown > 0 && !s->wish->skip) {
         ok = err_set(err, RUNG_DRIFT, "the history of %s has what the files have not",
-            s->history.tool->name);
+            s->history.owner->name);
         err_hint(err,
             "Nothing was recorded. Convert its files with `rung-import files "
             "--from %s SOURCE --write`, or leave these out with --skip.",
-            s->history.tool->word);
+            s->history.owner->word);
     }
     return ok && s->keep.failed ? err_memory(err) : ok;
 }
@@ -792,7 +665,7 @@ check_columns(struct state *s, struct rung_error *err)
     ledger_sql_columns(&sql, &found);
     ok = query(s, &sql, &tables, err);
     for (int i = 0; ok && i < PQntuples(tables.tables[0]); i++)
-        columns += is_listed(
+        columns += foreign_listed(
             "version,filename,checksum,applied_at", PQgetvalue(tables.tables[0], i, 0));
     if (ok && columns < 4)
         ok = ledger_foreign(&found, tables.tables[0], err);
@@ -860,19 +733,19 @@ make_room(struct state *s, PQExpBuffer sql, struct rung_error *err)
     struct ledger renamed = { 0 };
 
     if (s->ledger.oid == s->history.oid && !s->wish->replace) {
-        err_set(
-            err, RUNG_DRIFT, "%s is %s's own table", s->shown, s->history.tool->name);
+        err_set(err, RUNG_DRIFT, "%s is %s's own table", s->history.shown,
+            s->history.owner->name);
         return err_hint(err,
             "Write beside it with --table NAME (and always give rung that "
             "name), or have it renamed to %s_%s with --replace.",
-            s->history.table, s->history.tool->word);
+            s->history.table, s->history.owner->word);
     }
     if (s->ledger.oid == s->history.oid) {
         text_format(renamed.table, sizeof renamed.table, "%s_%s", s->history.table,
-            s->history.tool->word);
+            s->history.owner->word);
         for (char *p = renamed.table; *p != '\0'; p++)
             *p = *p == '-' ? '_' : *p;
-        appendPQExpBuffer(sql, "ALTER TABLE %s RENAME TO %s;\n", s->quoted,
+        appendPQExpBuffer(sql, "ALTER TABLE %s RENAME TO %s;\n", s->history.quoted,
             ledger_quote(name, sizeof name, renamed.table));
         s->ledger.oid = 0;
     }
@@ -931,7 +804,7 @@ tell_all(const struct state *s)
     }
     initPQExpBuffer(&sql);
     appendPQExpBuffer(&sql, "%s has applied %zu of %zu files (%s in database %s)",
-        s->history.tool->name, applied, s->n, s->shown, s->history.database);
+        s->history.owner->name, applied, s->n, s->history.shown, s->history.database);
     if (there > 0)
         appendPQExpBuffer(&sql, "; %zu are recorded already", there);
     if (!PQExpBufferDataBroken(sql))
@@ -958,7 +831,8 @@ adopt(const struct adoption *adoption, struct rung_error *err)
         tell_all(&s);
     if (ok && !adoption->write && s.ledger.oid == s.history.oid && !adoption->replace)
         say(&s,
-            keep_format(&s.keep, "%s is %s's own table", s.shown, s.history.tool->name),
+            keep_format(&s.keep, "%s is %s's own table", s.history.shown,
+                s.history.owner->name),
             "With --yes, add --table NAME to write beside it, or --replace to rename it.");
     pg_close(&s.pg);
     conversion_free(&s.source);

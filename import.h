@@ -232,7 +232,7 @@ struct str alembic_next(struct str *list); /* empty at its end */
 bool alembic_read(
     struct conversion *c, const char *const *sources, size_t n, struct rung_error *err);
 
-/* ---- tables.c: where each tool keeps its history ----------------------------------
+/* ---- tables.c: what each tool's table says -----------------------------------------
  */
 
 /* A row of the tool's table, as its query brings it.  NULL: not recorded. */
@@ -240,8 +240,8 @@ struct history_row {
     const char *key, *name;
     const char *applied; /* a timestamptz as text */
     const char *sum, *by, *ms;
-    const char *flag; /* NULL: it was applied.  "ignored", "baseline"; anything else: why
-                         the history cannot be taken over */
+    const char *flag; /* NULL: it was applied.  "ignored", "baseline"; anything else:
+                         why the history cannot be taken over */
 };
 
 /* What is known of the file that belongs to a row. */
@@ -253,8 +253,11 @@ struct evidence {
 
 /* The tool's table, once it was found. */
 struct history {
+    const struct foreign *owner;
     const struct history_tool *tool;
     char schema[NAME_BYTES], table[NAME_BYTES], database[NAME_BYTES];
+    char quoted[4 * NAME_BYTES + 8]; /* for SQL */
+    char shown[4 * NAME_BYTES + 8];  /* for people */
     uint32_t oid;
 };
 
@@ -271,11 +274,8 @@ enum history_time {
 };
 
 struct history_tool {
-    const char *word, *name;
-    const char *schema; /* NULL: wherever it is found */
-    const char *table;
-    const char *columns[4]; /* by which it is known */
-    const char *query;      /* behind SELECT; %s: the table */
+    const char *word;  /* foreign.c's */
+    const char *query; /* behind SELECT; %s: the table */
     enum history_reach reach;
     enum history_time time;
     /* Is the row's checksum that of the file?  NULL: nobody can tell. */
@@ -285,8 +285,16 @@ struct history_tool {
     int64_t (*lock_key)(struct keep *keep, const struct history *history);
 };
 
-const struct history_tool *history_tool_at(size_t i); /* NULL behind the last */
 const struct history_tool *history_tool_find(const char *word);
+
+struct adoption;
+
+/*
+ * The table that is meant, of those that foreign_sql_tables has found; all but
+ * `database`. False: there is none, or several.
+ */
+bool history_take(struct history *h, const struct adoption *wish, const PGresult *res,
+    struct rung_error *err);
 
 /* ---- adopt.c: the old table's history as rung's ledger ----------------------------
  */

@@ -1032,6 +1032,46 @@ bool ledger_found(struct ledger *ledger, const PGresult *res, struct rung_error 
 bool ledger_decode(
     struct ledger_rows *rows, const PGresult *res, struct rung_error *err);
 
+/* ---- foreign.c: the tables of other migration tools ------------------------------
+ */
+
+struct foreign {
+    const char *word;  /* rung-import history --from WORD */
+    const char *files; /* rung-import files --from ...; NULL: the same word */
+    const char *name;  /* for people */
+    const char
+        *shared; /* whose a table of these columns may be; NULL: only the tool's */
+    const char *schema; /* NULL: wherever it is found */
+    const char *table;
+    const char *columns[4]; /* by which it is known */
+};
+
+/* Has the table such a column? */
+typedef bool foreign_has(const void *columns, const char *name);
+
+/* A foreign_has of names that commas separate, as foreign_sql_tables yields them. */
+bool foreign_listed(const void *list, const char *name);
+
+const struct foreign *foreign_at(size_t i); /* NULL behind the last */
+const struct foreign *foreign_find(const char *word);
+
+/* Has it the columns of the tool's table? */
+bool foreign_fits(const struct foreign *tool, foreign_has *has, const void *columns);
+
+/* Whose is a table of that name (NULL: of any) and these columns?  NULL: nobody's. */
+const struct foreign *foreign_whose(
+    const char *table, foreign_has *has, const void *columns);
+
+/* Has it the columns of a ledger of rung's? */
+bool foreign_is_ledger(foreign_has *has, const void *columns);
+
+/*
+ * Tables that have the name of a tool's, in any schema: oid, schema, name, whether the
+ * search_path finds it ('t'), its columns.  `word`: of that tool alone.  `named`: of
+ * this name instead.
+ */
+void foreign_sql_tables(PQExpBuffer sql, const char *word, const struct ledger *named);
+
 /* ---- trust.c: may the table be believed and written to? ------------------------- */
 
 /* schema.table for people, quoted only where SQL needs it.  Returns `buffer`. */
@@ -1041,13 +1081,6 @@ const char *ledger_shown(const struct ledger *ledger, char *buffer, size_t size)
  */
 bool ledger_judge(const struct ledger *ledger, const PGresult *res, bool *widen,
     struct rung_error *err);
-
-/*
- * Tables in the search_path that are other tools' histories: rows with a name each; and
- * whose a table of that name is, with its word for rung-import.
- */
-void ledger_sql_tools(PQExpBuffer sql);
-bool ledger_tool(const char *table, const char **tool, const char **word);
 
 /* The answer to ledger_sql_columns: say whose table it is.  False, RUNG_DRIFT. */
 bool ledger_foreign(

@@ -204,19 +204,22 @@ static void
 warn_of_tools(struct survey *s, const PGresult *res)
 {
     for (int i = 0; i < PQntuples(res); i++) {
+        const char *table = PQgetvalue(res, i, 2), *columns = PQgetvalue(res, i, 4);
+        const struct foreign *tool = foreign_whose(table, foreign_listed, columns);
         struct rung_event event = { .kind = RUNG_EVENT_WARNING };
-        char message[256], hint[512];
-        const char *tool, *word;
+        char message[512], hint[512];
 
-        if (!ledger_tool(PQgetvalue(res, i, 0), &tool, &word))
+        if (tool == NULL || foreign_is_ledger(foreign_listed, columns)
+            || (tool->schema == NULL && PQgetvalue(res, i, 3)[0] != 't'))
             continue;
         text_format(message, sizeof message,
-            "there is %s: this database was migrated with %s, and rung begins anew",
-            PQgetvalue(res, i, 0), tool);
+            "there is %s%s%s: this database was migrated with %s, and rung begins anew",
+            tool->schema == NULL ? "" : tool->schema, tool->schema == NULL ? "" : ".",
+            table, tool->shared != NULL ? tool->shared : tool->name);
         text_format(hint, sizeof hint,
             "To come from there: `rung-import files --from %s SOURCE`, then `rung-import "
             "history --from %s`.",
-            word, word);
+            tool->files != NULL ? tool->files : tool->word, tool->word);
         event.message = message;
         event.hint = hint;
         event_send(s->options, &event);
@@ -242,7 +245,7 @@ create_ledger(struct survey *s, bool *created, struct rung_error *err)
     appendPQExpBufferStr(&sql, "BEGIN READ WRITE;\nSET LOCAL ROLE NONE;\n");
     ledger_sql_create(&sql, &s->ledger);
     ledger_sql_find(&sql, &s->ledger);
-    ledger_sql_tools(&sql);
+    foreign_sql_tables(&sql, NULL, NULL);
     appendPQExpBufferStr(&sql, "COMMIT;\n");
     *created = PQExpBufferDataBroken(sql)
                    ? err_memory(&refused)

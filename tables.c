@@ -1,5 +1,6 @@
 /*
- * tables.c: where each tool keeps its history: its table, its lock, its checksums.
+ * tables.c: what each tool's table says: its rows, its lock, its checksums; and where
+ * it is.  How the tables are recognised is foreign.c's.
  *
  * One row of the table below for each tool.  Its query has the columns that adopt.c
  * reads; it runs with search_path = pg_catalog, so that no function of the user's is
@@ -11,6 +12,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- checksums ------------------------------------------------------------------- */
@@ -201,9 +203,6 @@ lock_flyway(struct keep *keep, const struct history *history)
 
 static const struct history_tool tools[] = {
     { .word = "flyway",
-        .name = "Flyway",
-        .table = "flyway_schema_history",
-        .columns = { "installed_rank", "version", "script", "checksum" },
         /* The newest row of a version decides: it may have been undone, or deleted. */
         .query = "version::text" KEY "description::text AS name, " LOCAL(
             "installed_on") "checksum::text AS sum, installed_by::text AS by, execution_time::text AS ms,"
@@ -218,9 +217,6 @@ static const struct history_tool tools[] = {
         .sum = sum_flyway,
         .lock_key = lock_flyway },
     { .word = "goose",
-        .name = "goose",
-        .table = "goose_db_version",
-        .columns = { "id", "version_id", "is_applied", "tstamp" },
         .query =
             "version_id::text" KEY NO_NAME LOCAL("tstamp") NO_SUM NO_BY NO_MS NO_FLAG
         "FROM (SELECT DISTINCT ON (version_id) * FROM %s ORDER BY version_id,"
@@ -229,17 +225,11 @@ static const struct history_tool tools[] = {
         .time = TIME_LOCAL,
         .lock = INT64_C(4097083626) },
     { .word = "golang-migrate",
-        .name = "golang-migrate",
-        .table = "schema_migrations",
-        .columns = { "version", "dirty" },
         .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS
                  "CASE WHEN dirty THEN 'dirty' END AS flag FROM %s",
         .reach = REACH_UP_TO,
         .lock_key = lock_golang_migrate },
     { .word = "sqlx",
-        .name = "sqlx",
-        .table = "_sqlx_migrations",
-        .columns = { "version", "description", "checksum", "execution_time" },
         .query =
             "version::text" KEY "description::text AS name,"
             " installed_on::timestamptz::text AS applied,"
@@ -251,19 +241,12 @@ static const struct history_tool tools[] = {
         .sum = sum_sqlx,
         .lock_key = lock_sqlx },
     { .word = "refinery",
-        .name = "refinery",
-        .table = "refinery_schema_history",
-        .columns = { "version", "name", "applied_on", "checksum" },
         .query =
             "version::text" KEY "name::text AS name,"
             " applied_on::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS NO_FLAG
             "FROM %s ORDER BY version",
         .time = TIME_ZONED },
     { .word = "graphile-migrate",
-        .name = "graphile-migrate",
-        .schema = "graphile_migrate",
-        .table = "migrations",
-        .columns = { "hash", "previous_hash", "filename", "date" },
         .query = "split_part(split_part(filename, '.', 1), '-', 1)" KEY NO_NAME
                  "date::timestamptz::text AS applied, hash::text AS sum, " NO_BY NO_MS
                      NO_FLAG "FROM %s ORDER BY filename",
@@ -271,9 +254,6 @@ static const struct history_tool tools[] = {
         .sum = sum_graphile,
         .lock = INT64_C(4727445306447283) },
     { .word = "postgres-migrations",
-        .name = "postgres-migrations",
-        .table = "migrations",
-        .columns = { "id", "name", "hash", "executed_at" },
         /* A file without a name is called by its file's. */
         .query = "id::text" KEY "CASE WHEN name ~* '^-?\\d+[-_]?\\.(sql|js)$' THEN ''"
                  " ELSE name END AS name, " LOCAL(
@@ -283,48 +263,29 @@ static const struct history_tool tools[] = {
         .sum = sum_postgres_migrations,
         .lock = INT64_C(-8525285245963000605) },
     { .word = "node-pg-migrate",
-        .name = "node-pg-migrate",
-        .table = "pgmigrations",
-        .columns = { "id", "name", "run_on" },
         .query = "substring(name, '^\\d*')" KEY
                  "substring(name, '^\\d*[-_]?(.*)$') AS name, " LOCAL("run_on")
                      NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY id",
         .time = TIME_LOCAL,
         .lock = INT64_C(7241865325823964) },
     { .word = "tern",
-        .name = "tern",
-        .table = "schema_version",
-        .columns = { "version" },
         .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
                  "FROM %s WHERE version > 0",
         .reach = REACH_UP_TO,
         .lock = INT64_C(9628173550095224) },
     { .word = "diesel",
-        .name = "diesel",
-        .table = "__diesel_schema_migrations",
-        .columns = { "version", "run_on" },
         .query = "version::text" KEY NO_NAME LOCAL("run_on") NO_SUM NO_BY NO_MS NO_FLAG
         "FROM %s ORDER BY version",
         .time = TIME_LOCAL },
     { .word = "alembic",
-        .name = "Alembic",
-        .table = "alembic_version",
-        .columns = { "version_num" },
         .query = "version_num::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
                  "FROM %s ORDER BY version_num",
         .reach = REACH_ANCESTORS },
     { .word = "yoyo",
-        .name = "yoyo",
-        .table = "_yoyo_migration",
-        .columns = { "migration_hash", "migration_id", "applied_at_utc" },
         .query = "migration_id::text" KEY NO_NAME UTC("applied_at_utc")
             NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY applied_at_utc",
         .time = TIME_ZONED },
     { .word = "sqitch",
-        .name = "Sqitch",
-        .schema = "sqitch",
-        .table = "changes",
-        .columns = { "change_id", "script_hash", "change", "committed_at" },
         .query =
             "change::text" KEY NO_NAME "committed_at::timestamptz::text AS applied,"
             " script_hash::text AS sum, committer_name::text AS by, " NO_MS NO_FLAG
@@ -333,47 +294,111 @@ static const struct history_tool tools[] = {
         .sum = sum_sqitch,
         .lock = INT64_C(75474063) },
     { .word = "ecto",
-        .name = "Ecto",
-        .table = "schema_migrations",
-        .columns = { "version", "inserted_at" },
         .query = "version::text" KEY NO_NAME UTC("inserted_at")
             NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY version",
         .time = TIME_ZONED },
     { .word = "plain",
-        .name = "a runner of your own",
-        .table = "schema_migrations",
-        .columns = { "version", "filename", "applied_at" },
         .query = "version::text" KEY NO_NAME
                  "applied_at::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS
                  "CASE WHEN applied_at IS NULL THEN 'unfinished' END AS flag"
                  " FROM %s ORDER BY version",
         .time = TIME_ZONED },
     { .word = "dbmate",
-        .name = "dbmate",
-        .table = "schema_migrations",
-        .columns = { "version" },
         .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
                  "FROM %s ORDER BY version" },
-    { .word = "rails", /* only when it is said: its table looks like dbmate's */
-        .name = "Rails",
-        .table = "schema_migrations",
-        .columns = { "version" },
+    { .word = "rails",
         .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG
                  "FROM %s ORDER BY version",
         .lock_key = lock_rails },
 };
 
 const struct history_tool *
-history_tool_at(size_t i)
-{
-    return i < sizeof tools / sizeof *tools ? &tools[i] : NULL;
-}
-
-const struct history_tool *
 history_tool_find(const char *word)
 {
-    for (size_t i = 0; history_tool_at(i) != NULL; i++)
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         if (strcmp(tools[i].word, word) == 0)
             return &tools[i];
     return NULL;
+}
+
+/* ---- finding it ------------------------------------------------------------------ */
+
+/* Whose table is it?  One with a ledger's columns is rung's; where they may be several
+ * tools', its name decides. */
+static const struct foreign *
+whose(const struct adoption *wish, const char *table, const char *columns)
+{
+    const struct foreign *tool;
+
+    if (wish->from != NULL) {
+        tool = foreign_find(wish->from);
+        return foreign_fits(tool, foreign_listed, columns) ? tool : NULL;
+    }
+    if (foreign_is_ledger(foreign_listed, columns))
+        return NULL;
+    tool = foreign_whose(NULL, foreign_listed, columns);
+    return wish->old_table != NULL && (tool == NULL || tool->shared == NULL)
+               ? tool
+               : foreign_whose(table, foreign_listed, columns);
+}
+
+static bool
+no_table(const struct adoption *wish, int found, struct rung_error *err)
+{
+    const struct foreign *tool = wish->from == NULL ? NULL : foreign_find(wish->from);
+
+    if (tool != NULL)
+        err_set(err, RUNG_DRIFT, "there is no %s of %s's",
+            wish->old_table != NULL ? wish->old_table : tool->table, tool->name);
+    else if (wish->old_table != NULL && found > 0)
+        err_set(err, RUNG_DRIFT, "%s is no table by which one knows a tool",
+            wish->old_table);
+    else
+        err_set(err, RUNG_DRIFT, "there is no table of a tool that rung-import knows");
+    if (tool == NULL && wish->old_table != NULL && found > 0)
+        return err_hint(err, "Say with --from TOOL whose it is.");
+    return err_hint(err,
+        "Is it this database?  Say with --old-table SCHEMA.TABLE where "
+        "the tool keeps its history.");
+}
+
+bool
+history_take(struct history *h, const struct adoption *wish, const PGresult *res,
+    struct rung_error *err)
+{
+    struct ledger name = { 0 };
+    bool visible = false;
+
+    *h = (struct history){ .tool = NULL };
+    for (int i = 0; i < PQntuples(res); i++) {
+        const char *table = PQgetvalue(res, i, 2);
+        const struct foreign *tool = whose(wish, table, PQgetvalue(res, i, 4));
+
+        if (tool == NULL)
+            continue;
+        if (h->owner != NULL && visible && PQgetvalue(res, i, 3)[0] != 't')
+            break; /* the search_path decides */
+        if (h->owner != NULL) {
+            err_set(err, RUNG_DRIFT, "there are several: %s.%s of %s's, %s.%s of %s's",
+                h->schema, h->table, h->owner->name, PQgetvalue(res, i, 1), table,
+                tool->name);
+            return err_hint(
+                err, "Say which with --from TOOL or --old-table SCHEMA.TABLE.");
+        }
+        h->owner = tool;
+        h->oid = (uint32_t)strtoul(PQgetvalue(res, i, 0), NULL, 10);
+        text_format(h->schema, sizeof h->schema, "%s", PQgetvalue(res, i, 1));
+        text_format(h->table, sizeof h->table, "%s", table);
+        visible = PQgetvalue(res, i, 3)[0] == 't';
+    }
+    if (h->owner == NULL)
+        return no_table(wish, PQntuples(res), err);
+    h->tool = history_tool_find(h->owner->word);
+    text_format(name.schema, sizeof name.schema, "%s", h->schema);
+    text_format(name.table, sizeof name.table, "%s", h->table);
+    if (!ledger_requalify(&name, err))
+        return false;
+    text_format(h->quoted, sizeof h->quoted, "%s", name.quoted);
+    ledger_shown(&name, h->shown, sizeof h->shown);
+    return true;
 }

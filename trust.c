@@ -112,93 +112,15 @@ ledger_judge(const struct ledger *ledger, const PGresult *res, bool *widen,
     return true;
 }
 
-/* Other tools, their words for rung-import (whose files, whose table), and the columns
- * one knows their table by. */
-static const struct foreign {
-    const char *tool, *files, *history;
-    const char *columns[4];
-} tools[] = {
-    { "golang-migrate", "golang-migrate", "golang-migrate", { "version", "dirty" } },
-    { "Flyway", "flyway", "flyway", { "installed_rank", "script", "installed_by" } },
-    { "goose", "goose", "goose", { "version_id", "is_applied", "tstamp" } },
-    { "sqlx", "sqlx", "sqlx", { "version", "execution_time", "installed_on" } },
-    { "refinery", "refinery", "refinery", { "version", "applied_on", "checksum" } },
-    { "Alembic", "alembic", "alembic", { "version_num" } },
-    { "graphile-migrate", "graphile-migrate", "graphile-migrate",
-        { "hash", "previous_hash", "filename" } },
-    { "postgres-migrations", "postgres-migrations", "postgres-migrations",
-        { "id", "hash", "executed_at" } },
-    { "node-pg-migrate", "node-pg-migrate", "node-pg-migrate",
-        { "id", "name", "run_on" } },
-    { "diesel", "diesel", "diesel", { "version", "run_on" } },
-    { "Ecto", "plain", "ecto", { "version", "inserted_at" } },
-    { "a runner of your own", "plain", "plain",
-        { "version", "filename", "applied_at" } },
-    { "dbmate, Rails or a like tool", "dbmate", "dbmate", { "version" } },
-};
-
-/* Tables that belong to nobody but a tool, by their names. */
-static const struct {
-    const char *table, *tool, *word;
-} namesakes[] = {
-    { "flyway_schema_history", "Flyway", "flyway" },
-    { "goose_db_version", "goose", "goose" },
-    { "_sqlx_migrations", "sqlx", "sqlx" },
-    { "refinery_schema_history", "refinery", "refinery" },
-    { "alembic_version", "Alembic", "alembic" },
-    { "pgmigrations", "node-pg-migrate", "node-pg-migrate" },
-    { "__diesel_schema_migrations", "diesel", "diesel" },
-    { "_yoyo_migration", "yoyo", "yoyo" },
-};
-
-void
-ledger_sql_tools(PQExpBuffer sql)
-{
-    appendPQExpBufferStr(sql,
-        "SELECT c.relname FROM pg_catalog.pg_class AS c WHERE c.relkind"
-        " OPERATOR(pg_catalog.=) 'r' AND pg_catalog.pg_table_is_visible(c.oid) AND"
-        " (false");
-    for (size_t i = 0; i < sizeof namesakes / sizeof *namesakes; i++) {
-        appendPQExpBufferStr(sql, " OR c.relname OPERATOR(pg_catalog.=) ");
-        ledger_sql_literal(sql, namesakes[i].table);
-    }
-    appendPQExpBufferStr(sql, ") ORDER BY 1;\n");
-}
-
-bool
-ledger_tool(const char *table, const char **tool, const char **word)
-{
-    for (size_t i = 0; i < sizeof namesakes / sizeof *namesakes; i++)
-        if (strcmp(namesakes[i].table, table) == 0) {
-            *tool = namesakes[i].tool;
-            *word = namesakes[i].word;
-            return true;
-        }
-    return false;
-}
-
 static bool
-has_column(const PGresult *res, const char *name)
+has_column(const void *columns, const char *name)
 {
+    const PGresult *res = columns;
+
     for (int i = 0; i < PQntuples(res); i++)
         if (strcmp(PQgetvalue(res, i, 0), name) == 0)
             return true;
     return false;
-}
-
-static const struct foreign *
-whose(const PGresult *res)
-{
-    for (size_t t = 0; t < sizeof tools / sizeof *tools; t++) {
-        size_t c = 0;
-
-        while (c < 4 && tools[t].columns[c] != NULL
-               && has_column(res, tools[t].columns[c]))
-            c++;
-        if (c == 4 || tools[t].columns[c] == NULL)
-            return &tools[t];
-    }
-    return NULL;
 }
 
 bool
@@ -206,7 +128,7 @@ ledger_foreign(const struct ledger *ledger, const PGresult *res, struct rung_err
 {
     char name[4 * NAME_BYTES + 8];
     char kind = PQntuples(res) > 0 ? PQgetvalue(res, 0, 2)[0] : 'r';
-    const struct foreign *theirs = whose(res);
+    const struct foreign *theirs = foreign_whose(NULL, has_column, res);
     char owner[2 * NAME_BYTES];
 
     ledger_shown(ledger, name, sizeof name);
@@ -215,7 +137,7 @@ ledger_foreign(const struct ledger *ledger, const PGresult *res, struct rung_err
     else if (theirs != NULL)
         err_set(err, RUNG_DRIFT,
             "the table %s is not rung's: by its columns it belongs to %s", name,
-            theirs->tool);
+            theirs->shared != NULL ? theirs->shared : theirs->name);
     else
         err_set(err, RUNG_DRIFT, "the table %s is not rung's ledger", name);
     if (PQntuples(res) > 0)
@@ -226,7 +148,7 @@ ledger_foreign(const struct ledger *ledger, const PGresult *res, struct rung_err
             "Nothing was written to it. Come from there with `rung-import files --from %s "
             "SOURCE` and `rung-import history --from %s`, or give rung a table of its "
             "own: --table rung_migrations.",
-            theirs->files, theirs->history);
+            theirs->files != NULL ? theirs->files : theirs->word, theirs->word);
     return err_hint(err,
         "Nothing was written to it. Give rung a table of its own: --table "
         "rung_migrations.");

@@ -687,7 +687,7 @@ hint: Is it this database?  Say with --old-table SCHEMA.TABLE where the tool kee
 
 @test "rung up warns where another tool's history is, once, when it begins" {
     migration 1_one <<<"$one"
-    sql 'CREATE TABLE goose_db_version (id int)'
+    sql 'CREATE TABLE goose_db_version (id int, version_id bigint, is_applied boolean, tstamp timestamp)'
     run_rung up
     assert_status 0
     assert_err 'rung: warning: there is goose_db_version: this database was migrated with goose, and rung begins anew
@@ -696,6 +696,48 @@ hint: To come from there: `rung-import files --from goose SOURCE`, then `rung-im
     run_rung up
     assert_status 0
     assert_err ''
+}
+
+@test "rung up knows every tool's table, wherever the tool puts it" {
+    migration 1_one <<<"$one"
+    sql 'CREATE SCHEMA graphile_migrate; CREATE TABLE graphile_migrate.migrations (hash text, previous_hash text, filename text, date timestamptz);
+         CREATE SCHEMA sqitch; CREATE TABLE sqitch.changes (change_id text, script_hash text, change text, committed_at timestamptz);
+         CREATE TABLE migrations (id int, name text, hash text, executed_at timestamp);
+         CREATE TABLE schema_version (version int);
+         CREATE TABLE schema_migrations (version bigint, dirty boolean);
+         CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.pgmigrations (id int, name text, run_on timestamp)'
+    run_rung up --table rung_migrations
+    assert_status 0
+    assert_equal "$(grep -o 'there is .* and rung' <<<"$err")" 'there is migrations: this database was migrated with postgres-migrations, and rung
+there is schema_migrations: this database was migrated with golang-migrate, and rung
+there is schema_version: this database was migrated with tern, and rung
+there is graphile_migrate.migrations: this database was migrated with graphile-migrate, and rung
+there is sqitch.changes: this database was migrated with Sqitch, and rung'
+}
+
+@test "tables of those names that are nobody's, or rung's, are not warned of" {
+    migration 1_one <<<"$one"
+    sql 'CREATE TABLE migrations (id int, migration text, batch int); CREATE TABLE schema_version (id int)'
+    run_rung up
+    assert_status 0
+    assert_err ''
+    run_rung up --table other
+    assert_err_lacks 'this database was migrated with'
+}
+
+@test "a table of another name that may be several tools' is not guessed at" {
+    migration 1_one <<<"$one"
+    sql 'CREATE TABLE versions (version int); INSERT INTO versions VALUES (1)'
+    run_import history --old-table versions
+    assert_status 3
+    assert_err 'rung-import: error: versions is no table by which one knows a tool
+hint: Say with --from TOOL whose it is.'
+    run_import history --old-table versions --from tern
+    assert_status 0
+    sql 'ALTER TABLE versions ADD description text, ADD checksum bytea, ADD execution_time bigint,
+         ADD installed_on timestamptz, ADD success boolean'
+    run_import history --old-table versions
+    assert_err_has 'sqlx has applied'
 }
 
 # ---- locks -----------------------------------------------------------------------------
