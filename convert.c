@@ -493,8 +493,10 @@ conversion_finish(struct conversion *c, struct rung_error *err)
             || !judge(c, &m->down, m->down_name,
                 m->down_path == NULL ? m->up_path : m->down_path, &down, err))
             return false;
-        /* Nothing can be undone with nothing, but where nothing was done. */
-        m->has_down = down > 0 || (up == 0 && m->down.bytes.len > 0);
+        /* Nothing can be undone with nothing, but where nothing was done, and where the
+         * tool could have gone back. */
+        m->has_down = down > 0
+                      || (up == 0 && (m->down_path != NULL || c->tool->convert != NULL));
         m->refused = c->n_refused > before;
     }
     return !c->keep.failed || err_memory(err);

@@ -331,6 +331,23 @@ END
     assert_sql 'SELECT f()' 1
 }
 
+@test "what did nothing can be undone with nothing" {
+    local nothing=$'-- +goose Up\n-- +goose StatementBegin\n-- +goose StatementEnd\n'
+    old 1_a.sql <<<"$nothing-- +goose Down"
+    old 2_b.sql <<<"$nothing"
+    old 3_c.sql <<<$'-- +goose Up\nSELECT 3;\n-- +goose Down'
+    converted goose 1_a.sql 1_a.down.sql 2_b.sql 2_b.down.sql 3_c.sql
+    assert_file 1_a.down.sql </dev/null
+    rm migrations/3_c.sql
+    old 3_c.sql <<<$'-- +goose Up\nSELECT 3;\n-- +goose Down\nSELECT -3;'
+    run_import files --from goose old --write
+    run_rung up
+    assert_status 0
+    run_rung down --all --yes
+    assert_status 0
+    assert_sql 'SELECT count(*) FROM schema_migrations' 0
+}
+
 @test "goose: NO TRANSACTION holds for both ways" {
     old 20200101000000_i.sql <<'END'
 -- +goose NO TRANSACTION
