@@ -731,7 +731,7 @@ check_apart(const struct writing *w, struct rung_error *err)
     if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
         return true;
     err_set(err, RUNG_USAGE, "the files cannot be written to where they come from");
-    return err_hint(err, "Name another directory with -m.");
+    return err_hint(err, "Move them away first, or name another directory with -m.");
 }
 
 bool

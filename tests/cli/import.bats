@@ -99,7 +99,7 @@ hint: Nothing was written. Name another directory with -m, or move it away.'
     run_import files --from sqlx migrations --write
     assert_status 2
     assert_err 'rung-import: error: the files cannot be written to where they come from
-hint: Name another directory with -m.'
+hint: Move them away first, or name another directory with -m.'
     assert_equal "$(ls migrations)" 1_a.up.sql
 }
 
