@@ -294,14 +294,17 @@ inspect(struct survey *s, bool *widen, struct rung_error *err)
     return ok;
 }
 
+/* Whoever reads the ledger waits behind us as soon as we ask for its lock. */
 static bool
-widen_ledger(struct survey *s, struct rung_error *err)
+try_widen(struct survey *s, struct rung_error *err)
 {
     PQExpBufferData sql;
     bool ok;
 
     initPQExpBuffer(&sql);
-    appendPQExpBufferStr(&sql, "BEGIN READ WRITE;\nSET LOCAL ROLE NONE;\n");
+    appendPQExpBuffer(&sql,
+        "BEGIN READ WRITE;\nSET LOCAL ROLE NONE;\nSET LOCAL lock_timeout = %lld;\n",
+        (long long)s->options->lock_timeout_ms);
     ledger_sql_widen(&sql, &s->ledger);
     appendPQExpBufferStr(&sql, "COMMIT;\n");
     ok = PQExpBufferDataBroken(sql) ? err_memory(err)
@@ -310,6 +313,28 @@ widen_ledger(struct survey *s, struct rung_error *err)
         pg_roll_back(&s->pg);
     termPQExpBuffer(&sql);
     return ok;
+}
+
+static bool
+widen_ledger(struct survey *s, struct rung_error *err)
+{
+    int64_t began = clock_ms();
+    struct rung_event event = { .kind = RUNG_EVENT_WAITING,
+        .message = "the ledger lacks columns, and another session has a lock on it" };
+
+    while (!try_widen(s, err)) {
+        if (strcmp(err->sqlstate, "55P03") != 0)
+            return false;
+        err->code = RUNG_LOCKED;
+        event.elapsed_ms = clock_ms() - began;
+        if (event.elapsed_ms >= s->options->lock_retry_for_ms)
+            return err_hint(err, "The ledger lacks columns, and another session has a "
+                                 "lock on it: try again later.");
+        event_send(s->options, &event);
+        if (!pg_sleep(&s->pg, jitter(2 * POLL_MOST_MS), err))
+            return false;
+    }
+    return true;
 }
 
 bool

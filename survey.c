@@ -88,6 +88,18 @@ is_unreadable(const char *state)
            || strcmp(state, "55000") == 0;
 }
 
+/* A default lock_timeout, and somebody has locked the whole table. */
+static void
+explain_locked(const struct survey *s, struct rung_error *err)
+{
+    char name[4 * NAME_BYTES + 8];
+
+    ledger_shown(&s->ledger, name, sizeof name);
+    err->code = RUNG_LOCKED;
+    err_hint(
+        err, "Another session holds a lock on the ledger %s: try again later.", name);
+}
+
 /* Take the answers apart: the second one is missing when there is no ledger. */
 static bool
 take_answers(struct survey *s, const struct pg_tables *tables, bool query_ok,
@@ -133,7 +145,9 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
     initPQExpBuffer(&sql);
     ledger_rows_free(&s->rows);
     appendPQExpBufferStr(&sql,
-        "SET LOCAL ROLE NONE;\nSET LOCAL statement_timeout = 0;\n"
+        /* A default of SERIALIZABLE, DEFERRABLE would let us wait for others' writes.
+         */
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\nSET LOCAL ROLE NONE;\nSET LOCAL statement_timeout = 0;\n"
         "SET LOCAL extra_float_digits = 1;\n");
     ledger_sql_find(&sql, &s->ledger);
     ledger_sql_rows(&sql, &s->ledger);
@@ -150,6 +164,8 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
         why.code = RUNG_CANCELLED;
     else if (!ok && pg_lost(&s->pg))
         why.code = RUNG_UNREACHABLE;
+    else if (!ok && strcmp(why.sqlstate, "55P03") == 0)
+        explain_locked(s, &why);
     if (!ok)
         *err = why;
     return ok;

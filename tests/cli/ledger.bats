@@ -256,6 +256,68 @@ ledger_columns='version bigint PRIMARY KEY, filename text NOT NULL, checksum tex
         'hint: ALTER TABLE public.schema_migrations ADD PRIMARY KEY (version);'
 }
 
+@test "nobody who reads the ledger waits long while it gets its columns" {
+    one_file
+    sql "CREATE TABLE schema_migrations ($ledger_columns)"
+    hold reader 'SELECT * FROM schema_migrations'
+    run_rung up --lock-timeout 100ms --lock-retry-for 0
+    assert_status 4
+    assert_out ''
+    assert_lines "$err" 'rung: error: canceling statement due to lock timeout' \
+        'hint: The ledger lacks columns, and another session has a lock on it: try again later.  [55P03]'
+    assert_sql "SELECT count(*) FROM pg_attribute WHERE attrelid = 'schema_migrations'::regclass AND attnum > 0" 4
+    start_rung up up --lock-timeout 100ms --lock-retry-for 10min
+    wait_for_text "$T/err.up" 'the ledger lacks columns, and another session has a lock on it'
+    sql "SET statement_timeout = '60s'; SELECT count(*) FROM schema_migrations" >/dev/null
+    kill -0 "$pid"
+    release reader
+    wait_rung up
+    assert_status 0
+    assert_applied 1
+}
+
+@test "a default lock_timeout and a locked ledger: exit 4" {
+    one_file
+    run_rung up
+    assert_status 0
+    make_role app
+    sql "ALTER ROLE \"$role\" SET lock_timeout = '100ms'; GRANT SELECT ON schema_migrations TO \"$role\""
+    hold locker 'LOCK TABLE schema_migrations'
+    use_database "$PGDATABASE" "$role"
+    run_rung status
+    assert_status 4
+    assert_out ''
+    assert_lines "$err" 'rung: error: canceling statement due to lock timeout' \
+        'hint: Another session holds a lock on the ledger public.schema_migrations: try again later.  [55P03]'
+    use_database "$PGDATABASE"
+    release locker
+    sql "DROP OWNED BY \"$role\""
+}
+
+@test "a default of SERIALIZABLE and DEFERRABLE does not let rung wait for others' writes" {
+    one_file
+    run_rung up
+    assert_status 0
+    make_role app
+    sql "CREATE TABLE z (n int);
+         GRANT SELECT ON schema_migrations TO \"$role\";
+         ALTER ROLE \"$role\" SET default_transaction_isolation = serializable;
+         ALTER ROLE \"$role\" SET default_transaction_deferrable = on;
+         ALTER ROLE \"$role\" SET default_transaction_read_only = on"
+    hold writer 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT * FROM z; INSERT INTO z VALUES (1)'
+    printf '#!/bin/sh\nexec timeout 60 "%s" "$@"\n' "$RUNG" >bounded
+    chmod +x bounded
+    program=$T/bounded
+    use_database "$PGDATABASE" "$role"
+    run_rung status
+    assert_status 0
+    run_rung up
+    assert_status 0
+    use_database "$PGDATABASE"
+    release writer
+    sql "DROP OWNED BY \"$role\""
+}
+
 @test "a ledger that a crash would empty is refused" {
     one_file
     sql "CREATE UNLOGGED TABLE schema_migrations ($ledger_columns)"
