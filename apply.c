@@ -375,6 +375,11 @@ tell_outcome(
 
     text_format(files, sizeof files, n == 1 ? "%s was" : "%s and the others were",
         job->file->name);
+    if (pg_lost(job->pg)) { /* its COMMIT may have arrived */
+        text_format(err->outcome, sizeof err->outcome,
+            "%s interrupted, and whether it is applied only the ledger knows", files);
+        return;
+    }
     if (batch->failed_statement > 0)
         text_format(err->outcome, sizeof err->outcome,
             "%s rolled back at statement %llu of %llu", files,

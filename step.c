@@ -139,8 +139,9 @@ tell_standing(const struct run *run, struct rung_error *err)
     size_t n = list_standing(&run->survey.list, applied, sizeof applied);
     size_t at = strlen(err->outcome);
 
-    text_format(err->outcome + at, sizeof err->outcome - at, "%s%s %s applied.%s",
-        at == 0 ? "" : "; ", applied, n < 2 ? "is" : "are", advice(run, err));
+    text_format(err->outcome + at, sizeof err->outcome - at, "%s%s %s applied%s.%s",
+        at == 0 ? "" : "; ", applied, n < 2 ? "is" : "are",
+        at > 0 && pg_lost(&run->survey.pg) ? " before it" : "", advice(run, err));
 }
 
 /* ---- one step ------------------------------------------------------------------- */

@@ -393,6 +393,19 @@ assert_resumed() {
     assert_applied 1 2
 }
 
+@test "what ends its own connection each time is not said to be rolled back, for nobody has seen it" {
+    migration 001_a <<<'SELECT 1;'
+    migration 002_t <<<'CREATE TABLE t (n int); SELECT pg_terminate_backend(pg_backend_pid());'
+    run_rung up
+    assert_status 5
+    assert_done 'applied 001_a.sql (1 statement)'
+    assert_err_has 'migrations/002_t.sql: error: FATAL:  terminating connection due to administrator command' \
+        '002_t.sql was interrupted, and whether it is applied only the ledger knows; 001 is applied before it. Run `rung up` again.'
+    assert_equal "$(grep -c FATAL <<<"$err")" 3
+    assert_applied 1
+    assert_sql "SELECT to_regclass('t')" ''
+}
+
 @test "the server restarts in the middle of a run, and under one that waits for the lock" {
     local suite=("$PGHOST" "$PGPORT") private
     private=$(cluster_make_dir)
