@@ -957,6 +957,7 @@ const char *ledger_quote(char *buffer, size_t size, const char *name);
 void ledger_sql_find(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_oid(PQExpBuffer sql, const struct ledger *ledger); /* a row, or none */
 void ledger_sql_rows(PQExpBuffer sql, const struct ledger *ledger);
+void ledger_sql_namesakes(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_elsewhere(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_inspect(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_columns(PQExpBuffer sql, const struct ledger *ledger);
@@ -980,7 +981,10 @@ struct ledger_entry {
 void ledger_sql_insert(PQExpBuffer sql, const struct ledger *ledger,
     const struct ledger_entry *entry, bool finished, const char *note);
 
-/* The end of it.  Fails with 22012 unless exactly one row of this very table is hit. */
+/*
+ * The end of it.  Fails with 22012 unless exactly one row of this very table is hit.
+ * duration_ms -1: since the row was made, in this very transaction.
+ */
 void ledger_sql_finish(PQExpBuffer sql, const struct ledger *ledger,
     const struct ledger_entry *entry, int64_t duration_ms);
 

@@ -190,18 +190,18 @@ append_int(PQExpBuffer sql, int64_t n)
 /*
  * One row: who are we, where is the table.  The schema of a table that is not there is
  * the one that CREATE TABLE would use.  Joining pg_class and pg_namespace would say the
- * same, and cost a new backend, which knows no catalog yet, more than all the rest.
+ * same, and cost a new backend, which knows no catalog yet, more than all the rest; for
+ * the same reason what SQL has a word for is no function here.
  */
 void
 ledger_sql_find(PQExpBuffer sql, const struct ledger *ledger)
 {
     appendPQExpBufferStr(sql,
-        "SELECT pg_catalog.pg_backend_pid(), session_user,"
-        " pg_catalog.current_database(), pg_catalog.pg_is_in_recovery(), r.oid,"
+        "SELECT pg_catalog.pg_backend_pid(), session_user, current_catalog,"
+        " pg_catalog.pg_is_in_recovery(), r.oid,"
         " ((pg_catalog.pg_identify_object_as_address("
         "'pg_catalog.pg_class'::pg_catalog.regclass, r.oid, 0)).object_names)[1],"
-        " pg_catalog.current_schema(),"
-        " pg_catalog.current_setting('session_replication_role')" EQ "'replica'"
+        " current_schema, pg_catalog.current_setting('session_replication_role')"
         " FROM (SELECT pg_catalog.to_regclass(");
     ledger_sql_literal(sql, ledger->given);
     appendPQExpBufferStr(sql, ")::pg_catalog.oid AS oid) AS r;\n");
@@ -211,7 +211,7 @@ void
 ledger_sql_oid(PQExpBuffer sql, const struct ledger *ledger)
 {
     appendPQExpBufferStr(sql, "SELECT r.oid FROM (SELECT pg_catalog.to_regclass(");
-    ledger_sql_literal(sql, ledger->given);
+    ledger_sql_literal(sql, ledger->quoted);
     appendPQExpBufferStr(
         sql, ")::pg_catalog.oid AS oid) AS r WHERE r.oid IS NOT NULL;\n");
 }
@@ -224,6 +224,17 @@ ledger_sql_rows(PQExpBuffer sql, const struct ledger *ledger)
         "SELECT l.*, pg_catalog.date_part('epoch', l.applied_at) AS \"rung applied\""
         " FROM %s AS l ORDER BY l.version;\n",
         ledger->oid != 0 ? ledger->quoted : ledger->given);
+}
+
+/* Is there a table of this name that the search_path does not find? */
+void
+ledger_sql_namesakes(PQExpBuffer sql, const struct ledger *ledger)
+{
+    appendPQExpBufferStr(sql,
+        "SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind" EQ
+        "'r' AND c.relname" EQ);
+    ledger_sql_literal(sql, ledger->table);
+    appendPQExpBufferStr(sql, " AND NOT pg_catalog.pg_table_is_visible(c.oid);\n");
 }
 
 /*
@@ -467,7 +478,8 @@ ledger_sql_finish(PQExpBuffer sql, const struct ledger *ledger,
     ledger_sql_literal(sql, entry->checksum);
     appendPQExpBufferStr(sql, ", statements = ");
     append_int(sql, (int64_t)entry->statements);
-    appendPQExpBufferStr(sql, ", note = " OTHER_NOTE);
+    if (duration_ms >= 0)
+        appendPQExpBufferStr(sql, ", note = " OTHER_NOTE);
     append_row(sql, ledger, entry->version);
     end_exactly_one(sql);
 }
@@ -648,7 +660,7 @@ ledger_found(struct ledger *ledger, const PGresult *res, struct rung_error *err)
     copy_name(ledger->user, PQgetvalue(res, 0, 1));
     copy_name(ledger->database, PQgetvalue(res, 0, 2));
     ledger->standby = PQgetvalue(res, 0, 3)[0] == 't';
-    ledger->replica = PQgetvalue(res, 0, 7)[0] == 't';
+    ledger->replica = strcmp(PQgetvalue(res, 0, 7), "replica") == 0;
     ledger->oid = (uint32_t)strtoul(PQgetvalue(res, 0, 4), NULL, 10);
     if (ledger->oid != 0)
         copy_name(ledger->schema, PQgetvalue(res, 0, 5));

@@ -191,14 +191,6 @@ lock_take(struct survey *s, const struct lock_goal *goal, struct rung_error *err
 
 /* ---- the ledger under the lock -------------------------------------------------- */
 
-/* Behind a pooler two runners may create it at once; then the other one has. */
-static bool
-is_there_already(const struct rung_error *err)
-{
-    return strcmp(err->sqlstate, "42P07") == 0 || strcmp(err->sqlstate, "23505") == 0
-           || strcmp(err->sqlstate, "42710") == 0;
-}
-
 /* A ledger that begins where another tool has kept its history: was that meant? */
 static void
 warn_of_tools(struct survey *s, const PGresult *res)
@@ -226,7 +218,28 @@ warn_of_tools(struct survey *s, const PGresult *res)
     }
 }
 
-/* *created: by us, in this very moment, and s->ledger knows it. */
+static bool
+create_refused(
+    const struct survey *s, const struct rung_error *refused, struct rung_error *err)
+{
+    char name[4 * NAME_BYTES + 8];
+
+    *err = *refused;
+    if (strcmp(refused->sqlstate, "42501") != 0
+        && strcmp(refused->sqlstate, "3F000") != 0)
+        return false;
+    ledger_shown(&s->ledger, name, sizeof name);
+    err->code = RUNG_DRIFT;
+    return err_hint(err,
+        "rung wanted to create its ledger %s. Grant CREATE on the schema, create "
+        "the schema, or name another place with --table SCHEMA.NAME.",
+        name);
+}
+
+/*
+ * It was not there when it was read.  *created: by us, in this very moment, and
+ * s->ledger knows it; otherwise somebody else has done it since, and it was read again.
+ */
 static bool
 create_ledger(struct survey *s, bool *created, struct rung_error *err)
 {
@@ -240,41 +253,27 @@ create_ledger(struct survey *s, bool *created, struct rung_error *err)
         return err_hint(
             err, "Say where it belongs: --table SCHEMA.%s.", s->ledger.table);
     }
-    err_set(&refused, RUNG_BUG, "the ledger was created and is not found");
     initPQExpBuffer(&sql);
     appendPQExpBufferStr(&sql, "BEGIN READ WRITE;\nSET LOCAL ROLE NONE;\n");
     ledger_sql_create(&sql, &s->ledger);
-    ledger_sql_find(&sql, &s->ledger);
+    ledger_sql_oid(&sql, &s->ledger);
     foreign_sql_tables(&sql, NULL, NULL);
     appendPQExpBufferStr(&sql, "COMMIT;\n");
     *created = PQExpBufferDataBroken(sql)
                    ? err_memory(&refused)
                    : pg_query(&s->pg, sql.data, &tables, &refused);
     termPQExpBuffer(&sql);
-    if (*created && tables.n == 2) {
-        bool found = ledger_found(&s->ledger, tables.tables[0], err);
-
+    if (*created && tables.n == 2 && PQntuples(tables.tables[0]) == 1) {
+        s->ledger.oid = (uint32_t)strtoul(PQgetvalue(tables.tables[0], 0, 0), NULL, 10);
         warn_of_tools(s, tables.tables[1]);
-        pg_tables_clear(&tables);
-        return found;
     }
     pg_tables_clear(&tables);
+    if (*created)
+        return true;
     pg_roll_back(&s->pg);
-    if (is_there_already(&refused))
-        return survey_read_ledger(s, err);
-    *err = refused;
-    if (strcmp(refused.sqlstate, "42501") == 0
-        || strcmp(refused.sqlstate, "3F000") == 0) {
-        char name[4 * NAME_BYTES + 8];
-
-        ledger_shown(&s->ledger, name, sizeof name);
-        err->code = RUNG_DRIFT;
-        err_hint(err,
-            "rung wanted to create its ledger %s. Grant CREATE on the schema, create "
-            "the schema, or name another place with --table SCHEMA.NAME.",
-            name);
-    }
-    return false;
+    if (!s->pg.cancelled && !survey_read_ledger(s, err))
+        return false;
+    return s->ledger.oid != 0 || create_refused(s, &refused, err);
 }
 
 static bool

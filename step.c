@@ -567,7 +567,9 @@ run_lock(struct run *run, bool *needless, struct rung_error *err)
             return false;
         }
     }
-    return survey_read_ledger(s, err) && lock_prepare_ledger(s, err)
+    /* What was not there is made at once, and that fails where somebody was first. */
+    return (s->ledger.oid == 0 || survey_read_ledger(s, err))
+           && lock_prepare_ledger(s, err)
            && (!run->options->keep_source || kept_prepare(s, err))
            && survey_read_files(s, err);
 }

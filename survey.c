@@ -14,22 +14,41 @@
 
 /* ---- the ledger ------------------------------------------------------------------ */
 
+static void
+note_round_trip(struct survey *s, int64_t took_us)
+{
+    if (s->round_trip_us == 0 || took_us < s->round_trip_us)
+        s->round_trip_us = took_us;
+}
+
+/* One query about the ledger; its rows are in `tables`, to be cleared. */
+static bool
+ask(struct survey *s, void (*write)(PQExpBuffer sql, const struct ledger *ledger),
+    struct pg_tables *tables, struct rung_error *err)
+{
+    PQExpBufferData sql;
+    int64_t began_us = clock_us();
+    bool ok;
+
+    initPQExpBuffer(&sql);
+    write(&sql, &s->ledger);
+    ok = PQExpBufferDataBroken(sql) ? err_memory(err)
+                                    : pg_query(&s->pg, sql.data, tables, err);
+    note_round_trip(s, clock_us() - began_us);
+    termPQExpBuffer(&sql);
+    return ok;
+}
+
 /* Whose table is it, if the rows could not be read as ours? */
 static bool
 explain_foreign(struct survey *s, struct rung_error *err)
 {
-    PQExpBufferData sql;
     struct pg_tables tables = { .n = 0 };
-    bool ok;
+    bool ok = ask(s, ledger_sql_columns, &tables, err);
 
-    initPQExpBuffer(&sql);
-    ledger_sql_columns(&sql, &s->ledger);
-    ok = PQExpBufferDataBroken(sql) ? err_memory(err)
-                                    : pg_query(&s->pg, sql.data, &tables, err);
     if (ok && tables.n == 1)
         ok = ledger_foreign(&s->ledger, tables.tables[0], err);
     pg_tables_clear(&tables);
-    termPQExpBuffer(&sql);
     return ok;
 }
 
@@ -44,24 +63,31 @@ explain_permission(struct survey *s, struct rung_error *err)
         ledger_quote(user, sizeof user, s->ledger.user));
 }
 
+static bool
+has_rows(const struct pg_tables *tables)
+{
+    return tables->n == 1 && PQntuples(tables->tables[0]) > 0;
+}
+
 /*
  * There is no ledger where we look.  Is there one elsewhere?  A changed search_path
- * must not make us apply everything twice.
+ * must not make us apply everything twice.  As a rule nothing has its name, and a new
+ * backend knows that soonest by asking for nothing else.
  */
 static bool
 look_elsewhere(struct survey *s, struct rung_error *err)
 {
-    PQExpBufferData sql;
     struct pg_tables tables = { .n = 0 };
-    bool ok = true;
+    bool ok;
 
-    initPQExpBuffer(&sql);
-    if (s->ledger.wanted_schema[0] == '\0') {
-        ledger_sql_elsewhere(&sql, &s->ledger);
-        ok = PQExpBufferDataBroken(sql) ? err_memory(err)
-                                        : pg_query(&s->pg, sql.data, &tables, err);
+    if (s->ledger.wanted_schema[0] != '\0')
+        return true;
+    ok = ask(s, ledger_sql_namesakes, &tables, err);
+    if (ok && has_rows(&tables)) {
+        pg_tables_clear(&tables);
+        ok = ask(s, ledger_sql_elsewhere, &tables, err);
     }
-    if (ok && tables.n == 1 && PQntuples(tables.tables[0]) > 0) {
+    if (ok && has_rows(&tables)) {
         char schema[2 * NAME_BYTES + 3], table[2 * NAME_BYTES + 3];
 
         ledger_quote(schema, sizeof schema, PQgetvalue(tables.tables[0], 0, 0));
@@ -75,7 +101,6 @@ look_elsewhere(struct survey *s, struct rung_error *err)
             schema, table, table);
     }
     pg_tables_clear(&tables);
-    termPQExpBuffer(&sql);
     return ok;
 }
 
@@ -138,7 +163,7 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
     PQExpBufferData sql;
     struct pg_tables tables = { .n = 0 };
     struct rung_error why; /* that there is no ledger yet is no failure */
-    int64_t began_us, took_us;
+    int64_t began_us;
     bool ok;
 
     err_set(&why, RUNG_BUG, "the server's answer about the ledger is incomplete");
@@ -154,9 +179,7 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
     began_us = clock_us();
     ok = PQExpBufferDataBroken(sql) ? err_memory(&why)
                                     : pg_query(&s->pg, sql.data, &tables, &why);
-    took_us = clock_us() - began_us;
-    if (s->round_trip_us == 0 || took_us < s->round_trip_us)
-        s->round_trip_us = took_us;
+    note_round_trip(s, clock_us() - began_us);
     ok = take_answers(s, &tables, ok, &why);
     pg_tables_clear(&tables);
     termPQExpBuffer(&sql);

@@ -209,6 +209,40 @@ TEXT
     assert_status 0
 }
 
+# Whoever makes a table has its name to himself until he commits.
+@test "a ledger that is made between being missed and being made is the ledger" {
+    migration 001_t <<<'CREATE TABLE t (n int);'
+    migration 002_u <<<'CREATE TABLE u (n int);'
+    hold other "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, filename text NOT NULL,
+                    checksum text NOT NULL, applied_at timestamptz);
+                INSERT INTO schema_migrations VALUES (1, '001_t.sql',
+                    '$(sha256sum <migrations/001_t.sql | cut -c 1-64)', now())"
+    PGAPPNAME=first start_rung first up
+    wait_for_block first
+    release other
+    wait_rung first
+    assert_status 0
+    assert_err ''
+    assert_done 'applied 002_u.sql (1 statement)'
+    assert_applied 1 2
+    assert_sql "SELECT to_regclass('t')" ''
+}
+
+@test "a table that is made there meanwhile and is no ledger is named for what it is" {
+    one_file
+    hold other 'CREATE TABLE schema_migrations (version text)'
+    PGAPPNAME=first start_rung first up
+    wait_for_block first
+    release other
+    wait_rung first
+    assert_status 3
+    assert_out ''
+    assert_err_has 'public.schema_migrations'
+    assert_err_lacks 'already exists'
+    assert_sql "SELECT to_regclass('t')" ''
+    assert_equal "$(columns schema_migrations)" 'version text'
+}
+
 # ---- what is not trusted -------------------------------------------------------------------
 
 ledger_columns='version bigint PRIMARY KEY, filename text NOT NULL, checksum text NOT NULL, applied_at timestamptz'

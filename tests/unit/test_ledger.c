@@ -113,15 +113,15 @@ static const struct {
     const char *why, *given, *row, *schema, *quoted;
     uint64_t lock_key;
 } found[] = {
-    { "in the search_path", "schema_migrations", "7|u|d|f|16384|public|app|f", "public",
-        "\"public\".\"schema_migrations\"", UINT64_C(0x42b30a45a0cfaeb8) },
+    { "in the search_path", "schema_migrations", "7|u|d|f|16384|public|app|origin",
+        "public", "\"public\".\"schema_migrations\"", UINT64_C(0x42b30a45a0cfaeb8) },
     { "not there: where CREATE TABLE would put it", "schema_migrations",
-        "7|u|d|f|~|~|public|f", "public", "\"public\".\"schema_migrations\"",
+        "7|u|d|f|~|~|public|origin", "public", "\"public\".\"schema_migrations\"",
         UINT64_C(0x42b30a45a0cfaeb8) },
     { "not there: where it was asked for", "\"My \"\"own\"\"\".\"1st\"",
-        "7|u|d|f|~|~|public|f", "My \"own\"", "\"My \"\"own\"\"\".\"1st\"",
+        "7|u|d|f|~|~|public|origin", "My \"own\"", "\"My \"\"own\"\"\".\"1st\"",
         UINT64_C(0x3c28e92e255f8928) },
-    { "nowhere to put it", "t", "7|u|d|f|~|~|~|f", "", "\"t\"",
+    { "nowhere to put it", "t", "7|u|d|f|~|~|~|origin", "", "\"t\"",
         UINT64_C(0x11991d38fa81f903) },
 };
 
@@ -153,7 +153,8 @@ the_table_is_known_by_its_schema_from_then_on(void **state)
 static void
 a_strange_answer_about_the_table_is_a_bug(void **state)
 {
-    static const char *const rows[] = { "", "1|u|d|f|1|s|s|f\n1|u|d|f|1|s|s|f" };
+    static const char *const rows[] = { "",
+        "1|u|d|f|1|s|s|origin\n1|u|d|f|1|s|s|local" };
     struct rung_error err = { 0 };
     struct ledger ledger = { .table = "t" };
     PGresult *res;
@@ -169,7 +170,8 @@ a_strange_answer_about_the_table_is_a_bug(void **state)
     assert_false(ledger_found(&ledger, res, &err));
     assert_string_equal(err.message, "the server's answer about the ledger is no row");
     PQclear(res);
-    res = draw_result(found_columns, "1|u|d|t|4294967295|s|~|t"); /* the highest oid */
+    res = draw_result(
+        found_columns, "1|u|d|t|4294967295|s|~|replica"); /* the highest oid */
     assert_true(ledger_found(&ledger, res, &err));
     assert_true(ledger.oid == UINT32_MAX && ledger.standby && ledger.replica);
     PQclear(res);
@@ -431,6 +433,7 @@ static const struct {
     { "find", ledger_sql_find, false },
     { "oid", ledger_sql_oid, false },
     { "rows", ledger_sql_rows, false },
+    { "namesakes", ledger_sql_namesakes, false },
     { "elsewhere", ledger_sql_elsewhere, false },
     { "inspect", ledger_sql_inspect, false },
     { "columns", ledger_sql_columns, false },
@@ -460,8 +463,8 @@ static void
 make_ledger(struct ledger *ledger, bool there)
 {
     struct rung_error err = { 0 };
-    PGresult *res = draw_result(
-        found_columns, there ? "7|u|d|f|4711|My \"own\" it's|s|f" : "7|u|d|f|~|~|s|f");
+    PGresult *res = draw_result(found_columns,
+        there ? "7|u|d|f|4711|My \"own\" it's|s|origin" : "7|u|d|f|~|~|s|origin");
 
     assert_true(ledger_name(ledger, "\"My \"\"own\"\" it's\".\"a\\'; drop\"", &err));
     assert_true(ledger_found(ledger, res, &err));
