@@ -294,11 +294,12 @@ dist: ## make build/rung-VERSION.tar.gz of what git knows (GNU tar)
 		--mode='u=rwX,go=rX' -cf build/$(DIST).tar --no-recursion --null --files-from=-
 	gzip -9nf build/$(DIST).tar
 
-distcheck: dist ## unpack that, build, install, run, uninstall and clean it
+distcheck: dist ## unpack that, build, test, install, run, uninstall and clean it
 	rm -rf build/distcheck && mkdir -p build/distcheck
 	tar -xzf build/$(DIST).tar.gz -C build/distcheck
 	cd build/distcheck && find $(DIST) -type f | sort >before
 	+$(MAKE) -C build/distcheck/$(DIST) all
+	+unset RUNG B; $(MAKE) -C build/distcheck/$(DIST) check-unit
 	+$(MAKE) -C build/distcheck/$(DIST) install DESTDIR=$(CURDIR)/build/distcheck/root
 	test "`build/distcheck/root$(PREFIX)/bin/rung --version`" = 'rung $(VERSION)'
 	+$(MAKE) -C build/distcheck/$(DIST) uninstall DESTDIR=$(CURDIR)/build/distcheck/root

@@ -8,7 +8,7 @@ setup_file() {
     [ -z "${SANITIZED-}" ] || return 0
     local from=$BATS_TEST_DIRNAME/../.. to=$BATS_FILE_TMPDIR/clone
     mkdir "$to"
-    (cd "$from" && tar -c --exclude='*.bats' ./*.c ./*.h Makefile docs scripts migrations LICENSE) | tar -x -C "$to"
+    (cd "$from" && tar -c --exclude='*.bats' ./*.c ./*.h Makefile docs scripts migrations tests LICENSE) | tar -x -C "$to"
     cd "$to" || return 1
     git init -q && git add . && git -c user.name=test -c user.email=test@localhost \
         commit -qm first --date='2001-02-03T04:05:06Z'
@@ -41,8 +41,9 @@ setup() {
         '1970-01-02 00:00:00'
 }
 
-@test "what was unpacked builds, installs, runs, uninstalls and cleans: make distcheck" {
-    make -s distcheck 3>&- 4>&-
+@test "what was unpacked builds, passes the unit tests, installs, runs, uninstalls and cleans: make distcheck" {
+    make -s distcheck >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- 4>&- || fail_with "$(cat "$BATS_TEST_TMPDIR/log")"
+    grep -qE '^ok +unit/split ' "$BATS_TEST_TMPDIR/log"
     # A file that is used and was forgotten is found.
     git rm -q --cached report.c
     if make -s distcheck >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- 4>&-; then
