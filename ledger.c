@@ -699,18 +699,34 @@ get_optional(const PGresult *res, int row, int column, bool *ok)
     return get_text(res, row, column, ok);
 }
 
-/* Seconds since 1970 as the server prints a double; "infinity" is no time. */
+/*
+ * Seconds since 1970 as the server prints a double; "infinity" is no time.  strtod gets
+ * it without its point, for which it may want a comma: the locale is the program's.
+ */
 static int64_t
 get_time_us(const PGresult *res, int row, int column)
 {
-    double seconds;
+    char digits[64];
+    const char *text, *point;
+    size_t places = 0; /* behind the point */
+    double us;
 
     if (column < 0 || PQgetisnull(res, row, column))
         return RUNG_NO_TIME;
-    seconds = strtod(PQgetvalue(res, row, column), NULL);
-    if (!(seconds > -1e12 && seconds < 1e12))
+    text = PQgetvalue(res, row, column);
+    point = strchr(text, '.');
+    if (point != NULL)
+        places = strspn(point + 1, "0123456789");
+    text_format(digits, sizeof digits, "%.*s%s", (int)strcspn(text, "."), text,
+        point == NULL ? "" : point + 1);
+    us = strtod(digits, NULL);
+    for (; places < 6; places++)
+        us *= 10;
+    for (; places > 6; places--)
+        us /= 10;
+    if (!(us > -1e18 && us < 1e18))
         return 0;
-    return (int64_t)(seconds * 1e6 + (seconds < 0 ? -0.5 : 0.5));
+    return (int64_t)(us + (us < 0 ? -0.5 : 0.5));
 }
 
 /* pg_type.oid of int2, int4, int8, text, varchar and bpchar. */

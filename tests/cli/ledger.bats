@@ -592,3 +592,24 @@ $1"
     assert_err_has 'public.schema_migrations is a foreign table, not a ledger'
     assert_sql "SELECT to_regclass('t')" ''
 }
+
+@test "times in it are read to the microsecond, and infinity is no time" {
+    sql "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, filename text NOT NULL,
+             checksum text NOT NULL, applied_at timestamptz);
+         INSERT INTO schema_migrations SELECT v, v || '_x.sql', repeat('0', 64), t::timestamptz
+         FROM (VALUES (1, '2023-11-14 22:13:20.000001Z'), (2, '1969-12-31 23:59:58.5Z'),
+             (3, '1970-01-01 00:00:00.000001Z'), (4, '9999-12-31 23:59:59Z'),
+             (5, 'infinity'), (6, '-infinity'), (7, '294276-12-31 00:00:00Z'),
+             (8, NULL)) AS r (v, t)"
+    run_rung history --format json
+    assert_status 0
+    assert_equal "$(sed -n 's/.*"version":"\([0-9]*\)".*"applied_at":\([^,]*\).*/\1 \2/p' "$T/out" | sort)" \
+        '1 "2023-11-14T22:13:20.000001Z"
+2 "1969-12-31T23:59:58.500000Z"
+3 "1970-01-01T00:00:00.000001Z"
+4 "9999-12-31T23:59:59.000000Z"
+5 "1970-01-01T00:00:00.000000Z"
+6 "1970-01-01T00:00:00.000000Z"
+7 "1970-01-01T00:00:00.000000Z"
+8 null'
+}

@@ -8,6 +8,8 @@
 
 #include "result.h"
 
+#include <locale.h>
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 #define LETTERS_63 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
@@ -724,6 +726,8 @@ static void
 times_are_microseconds_and_infinity_is_none(void **state)
 {
     (void)state;
+    /* Where it is installed: numbers with a comma are nothing to a server. */
+    (void)setlocale(LC_NUMERIC, "de_DE.UTF-8");
     for (size_t i = 0; i < COUNT(times); i++) {
         struct rung_error err = { 0 };
         struct ledger_rows rows;
