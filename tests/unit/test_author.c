@@ -5,24 +5,19 @@
  */
 #include "internal.h"
 
+#include "directory.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 static struct rung_error err;
-static char where[64];
 static char told[1024]; /* events: "old>new " or "!warning " */
 
 static void
@@ -48,22 +43,10 @@ options(void)
 }
 
 static int
-make_directory(void **state)
+begin(void **state)
 {
-    (void)state;
     told[0] = '\0';
-    snprintf(where, sizeof where, "/tmp/rung-author-XXXXXX");
-    return mkdtemp(where) == NULL ? -1 : 0;
-}
-
-static int
-remove_directory(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", where);
-    return system(command);
+    return make_directory(state);
 }
 
 static void
@@ -73,19 +56,6 @@ empty_directory(void)
 
     snprintf(command, sizeof command, "rm -f '%s'/*", where);
     assert_int_equal(system(command), 0);
-}
-
-static void
-put(const char *name, const char *text)
-{
-    char path[512];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", where, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
 }
 
 /* Set the time of a file's last change. */
@@ -517,7 +487,7 @@ a_failure_takes_back_what_was_done(void **state)
     assert_string_equal(told, "");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, remove_directory)
 
 int
 main(void)

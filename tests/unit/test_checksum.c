@@ -3,15 +3,11 @@
  */
 #include "internal.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "directory.h"
+
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -184,39 +180,7 @@ upper_case_digits_are_lowered(void **state)
 /* ---- a directory and its SHA256SUMS ------------------------------------------------
  */
 
-static char where[64];
 static struct sqldir dir;
-
-static int
-make_directory(void **state)
-{
-    (void)state;
-    snprintf(where, sizeof where, "/tmp/rung-checksum-XXXXXX");
-    return mkdtemp(where) == NULL ? -1 : 0;
-}
-
-static int
-remove_directory(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", where);
-    return system(command);
-}
-
-static void
-put(const char *name, const char *text)
-{
-    char path[512];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", where, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
 
 static void
 open_directory(void)

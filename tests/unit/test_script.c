@@ -5,54 +5,30 @@
  */
 #include "internal.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "directory.h"
+
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 static struct rung_error err;
-static char where[64];
 static PQExpBufferData script;
 static size_t room; /* put() fails beyond */
 
 static int
-make_directory(void **state)
+begin(void **state)
 {
-    (void)state;
     room = SIZE_MAX;
     initPQExpBuffer(&script);
-    snprintf(where, sizeof where, "/tmp/rung-script-XXXXXX");
-    return mkdtemp(where) == NULL ? -1 : 0;
+    return make_directory(state);
 }
 
 static int
-remove_directory(void **state)
+end(void **state)
 {
-    char command[128];
-
-    (void)state;
     termPQExpBuffer(&script);
-    snprintf(command, sizeof command, "rm -rf '%s'", where);
-    return system(command);
-}
-
-static void
-put(const char *name, const char *text)
-{
-    char path[512];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", where, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
+    return remove_directory(state);
 }
 
 static bool
@@ -224,7 +200,7 @@ all_in_one_transaction(void **state)
     assert_int_equal(script.len, 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int
 main(void)

@@ -1,56 +1,23 @@
 /*
  * test_sqlfile.c: names, the directory, bytes, and places in a file.
  *
- * Every test makes its directory with mkdtemp and works there; none needs a server.
+ * Every test has a directory of its own; none needs a server.
  */
 #include "internal.h"
 
+#include "directory.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 /* ---- a directory for each test --------------------------------------------------- */
-
-static char where[64];
-
-static int
-make_directory(void **state)
-{
-    (void)state;
-    snprintf(where, sizeof where, "/tmp/rung-sqlfile-XXXXXX");
-    return mkdtemp(where) == NULL ? -1 : 0;
-}
-
-static int
-remove_directory(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", where);
-    return system(command);
-}
-
-static const char *
-at(const char *name)
-{
-    static char path[512];
-
-    snprintf(path, sizeof path, "%s/%s", where, name);
-    return path;
-}
 
 static void
 put_bytes(const char *name, const char *bytes, size_t n)
@@ -60,12 +27,6 @@ put_bytes(const char *name, const char *bytes, size_t n)
     assert_non_null(f);
     assert_int_equal(fwrite(bytes, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
-}
-
-static void
-put(const char *name, const char *text)
-{
-    put_bytes(name, text, strlen(text));
 }
 
 static struct sqldir dir;
