@@ -11,7 +11,6 @@ setup() {
     rung_setup
     migration 001_t <<<'CREATE TABLE t (n int);'
     private=
-    role=
     suite=("$PGHOST" "$PGPORT")
 }
 
@@ -20,7 +19,6 @@ teardown() {
     export PGHOST=${suite[0]} PGPORT=${suite[1]} PGUSER=postgres
     unset PGPASSWORD
     rung_teardown
-    [ -z "$role" ] || sql_in postgres "DROP ROLE IF EXISTS \"$role\""
 }
 
 url() {

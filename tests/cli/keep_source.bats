@@ -5,16 +5,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    role=${PGDATABASE}_reader
-}
-
-teardown() {
-    rung_teardown
-    sql_in postgres "DROP ROLE IF EXISTS \"$role\""
-}
-
 two_tables() {
     migration 001_a <<<'CREATE TABLE a (n int);'
     migration 002_b <<<$'-- two\nCREATE TABLE b (n int);\nCREATE TABLE bb (n int);'

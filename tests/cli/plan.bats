@@ -6,17 +6,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    role=${PGDATABASE}_reader
-}
-
-teardown() {
-    export PGUSER=postgres
-    rung_teardown
-    sql_in postgres "DROP ROLE IF EXISTS \"$role\""
-}
-
 # One statement under each name.
 files() {
     local name

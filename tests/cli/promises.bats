@@ -22,21 +22,6 @@ release() {
                 AND datname = current_database()"
 }
 
-# make_role NAME: a role of this test's own; its name is in $role.
-make_role() {
-    role=${PGDATABASE}_$1
-    sql "CREATE ROLE \"$role\" LOGIN"
-    roles+=("$role")
-}
-
-roles=()
-
-teardown() {
-    rung_teardown
-    local name
-    for name in "${roles[@]}"; do sql_in postgres "DROP ROLE IF EXISTS \"$name\""; done
-}
-
 # at_the_gate <<SQL: a session holds the table `gate`; the file 001_t waits there in its
 # second statement, in a runner called `first`.
 at_the_gate() {

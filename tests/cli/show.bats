@@ -5,16 +5,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    role=${PGDATABASE}_reader
-}
-
-teardown() {
-    rung_teardown
-    sql_in postgres "DROP ROLE IF EXISTS \"$role\""
-}
-
 sum_of() {
     local sum
     sum=$(sha256sum <"migrations/$1")

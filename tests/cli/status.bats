@@ -5,17 +5,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    role=${PGDATABASE}_reader
-}
-
-teardown() {
-    export PGUSER=postgres
-    rung_teardown
-    sql_in postgres "DROP ROLE IF EXISTS \"$role\""
-}
-
 # Rows as a test can know them: applied long ago, by somebody, in some time.
 settle_rows() {
     sql "UPDATE schema_migrations SET applied_by = 'deploy', duration_ms = 7 * version,

@@ -5,24 +5,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    roles=()
-}
-
-teardown() {
-    export PGUSER=postgres
-    rung_teardown
-    for role in "${roles[@]}"; do sql_in postgres "DROP ROLE IF EXISTS \"$role\""; done
-}
-
-# A role of this test's own, $role; further words are its attributes.
-make_role() {
-    role=${PGDATABASE}_$1
-    roles+=("$role")
-    sql "CREATE ROLE \"$role\" LOGIN ${*:2}"
-}
-
 # Two files that are applied.
 two_files() {
     migration 001_t <<<'CREATE TABLE t (n int);'

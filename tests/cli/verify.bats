@@ -5,17 +5,6 @@
 
 load ../lib/helpers
 
-setup() {
-    rung_setup
-    role=${PGDATABASE}_reader
-}
-
-teardown() {
-    export PGUSER=postgres
-    rung_teardown
-    sql_in postgres "DROP ROLE IF EXISTS \"$role\""
-}
-
 two_applied() {
     migration 001_t <<<'CREATE TABLE t (n int);'
     migration 002_u <<<'CREATE TABLE u (n int);'

@@ -7,16 +7,10 @@ load ../lib/helpers
 
 setup() {
     rung_setup
-    role=
     # Stands still at the row 5000 of 10000 while somebody holds the lock 4711.
     sql "CREATE TABLE big AS SELECT n FROM generate_series(1, 10000) AS n
          ; CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS \$\$BEGIN
            IF n = 5000 THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; RETURN n; END\$\$"
-}
-
-teardown() {
-    rung_teardown
-    [ -z "$role" ] || sql_in postgres "DROP ROLE $role"
 }
 
 gate() {

@@ -34,14 +34,19 @@ rung_setup() {
     databases=()
     background=()
     create_database "t_$$_$BATS_TEST_NUMBER" && use_database "t_$$_$BATS_TEST_NUMBER"
+    role=${PGDATABASE}_reader # a name for a test that makes one role
+    roles=()
 }
 
 rung_teardown() {
-    local pid database
+    local pid name drop=()
     for pid in "${background[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-    for database in "${databases[@]}"; do
-        sql_in postgres "DROP DATABASE IF EXISTS \"$database\" WITH (FORCE)" || true
+    for name in "${databases[@]}"; do
+        drop+=(-c "DROP DATABASE IF EXISTS \"$name\" WITH (FORCE)")
     done
+    for name in ${role:+"$role"} "${roles[@]}"; do drop+=(-c "DROP ROLE IF EXISTS \"$name\""); done
+    PGUSER=postgres PGOPTIONS='-c client_min_messages=warning' \
+        "$PG_BINDIR/psql" -X -q -d postgres "${drop[@]}" 3>&- 4>&- || true
 }
 
 # ---- databases ---------------------------------------------------------------------
@@ -56,6 +61,14 @@ create_database() {
 use_database() {
     export PGDATABASE=$1 PGUSER=${2:-postgres}
     export DATABASE_URL="postgresql:///$1?host=$PGHOST&port=$PGPORT&user=$PGUSER"
+}
+
+# make_role NAME ATTRIBUTE...: a role of this test's own, $role; roles belong to the whole
+# cluster, and what $role and $roles name is dropped when the test ends.
+make_role() {
+    role=${PGDATABASE}_$1
+    roles+=("$role")
+    sql "CREATE ROLE \"$role\" LOGIN ${*:2}"
 }
 
 # Run SQL (one -c: several statements are one transaction) in the test's database; rows
