@@ -170,9 +170,9 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
     initPQExpBuffer(&sql);
     ledger_rows_free(&s->rows);
     appendPQExpBufferStr(&sql,
-        /* A default of SERIALIZABLE, DEFERRABLE would let us wait for others' writes.
-         */
-        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\nSET LOCAL ROLE NONE;\nSET LOCAL statement_timeout = 0;\n"
+        /* A default of SERIALIZABLE, DEFERRABLE would wait for the writes of others. */
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n"
+        "SET LOCAL ROLE NONE;\nSET LOCAL statement_timeout = 0;\n"
         "SET LOCAL extra_float_digits = 1;\n");
     ledger_sql_find(&sql, &s->ledger);
     ledger_sql_rows(&sql, &s->ledger);
