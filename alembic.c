@@ -337,6 +337,20 @@ refuse_pairs(struct conversion *c, const char *path, bool down)
     }
 }
 
+/* Without a connection SQLAlchemy doubles the backslashes of values that it writes into
+ * a statement (bulk_insert), and not those of SQL that it was given: nobody can tell.
+ */
+static void
+warn_of_backslashes(struct conversion *c, const char *path)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (str_find(text_bytes(&c->migrations[i].up), STR("\\\\"), 0) != STR_NONE)
+            conversion_warn(c, path,
+                "%s has two backslashes in a row: Alembic doubles those of values "
+                "(bulk_insert); see whether both are meant",
+                c->migrations[i].key);
+}
+
 /* ---- names ----------------------------------------------------------------------- */
 
 /* "Add a column" as add_a_column. */
@@ -613,6 +627,7 @@ alembic_read(
     if (in_pairs(texts[0], &percents) && in_pairs(texts[1], &percents) && percents)
         for (int i = 0; i < 2; i++)
             refuse_pairs(c, names[i], i == 1);
+    warn_of_backslashes(c, names[0]);
     read_history(c, texts[2]);
     return conversion_finish(c, err);
 }

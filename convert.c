@@ -340,7 +340,8 @@ list_by_name(struct conversion *c)
         struct entry e = { .path = c->paths[i], .order = c->tool->order };
 
         if (strchr(e.path, '/') != NULL && !c->tool->deep) {
-            if (convert_is_sql(e.path))
+            /* Not of all that lies below: SOURCE may be a whole project. */
+            if (convert_is_sql(e.path) && strchr(e.path, '/') == strrchr(e.path, '/'))
                 conversion_warn(c, e.path,
                     "is in a directory where %s does not look: left out",
                     c->tool->name);
@@ -495,8 +496,8 @@ conversion_finish(struct conversion *c, struct rung_error *err)
             return false;
         /* Nothing can be undone with nothing, but where nothing was done, and where the
          * tool could have gone back. */
-        m->has_down = down > 0
-                      || (up == 0 && (m->down_path != NULL || c->tool->convert != NULL));
+        m->has_down =
+            down > 0 || (up == 0 && (m->down_path != NULL || c->tool->convert != NULL));
         m->refused = c->n_refused > before;
     }
     return !c->keep.failed || err_memory(err);

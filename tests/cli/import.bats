@@ -807,6 +807,21 @@ SELECT format('%I %%', 'x');"
 SELECT format('%I %%', 'x');"
 }
 
+@test "Alembic: backslashes that it may have doubled are named" {
+    run_alembic "-- Running upgrade  -> 1a
+
+SELECT '\\d';
+
+-- Running upgrade 1a -> 2b
+
+INSERT INTO t VALUES ('C:\\\\x');"
+    assert_status 0
+    assert_err './text1: warning: 2b has two backslashes in a row: Alembic doubles those of values (bulk_insert); see whether both are meant'
+    assert_file 002_2b.sql <<<"-- Running upgrade 1a -> 2b
+
+INSERT INTO t VALUES ('C:\\\\x');"
+}
+
 @test "Alembic: dependencies may be abbreviated; labels are no revisions" {
     run_alembic '-- Running upgrade  -> 1abc
 
