@@ -298,6 +298,8 @@ fits(struct state *s, const struct claim *claim, bool renumbered, bool whole,
         return strcmp(claim->revision, key) == 0;
     hit = renumbered ? begins_with_key(claim, key, &rest)
                      : is_number(key) && convert_compare(claim->key, key) == 0;
+    if (s->history.tool->bare_names)
+        rest += strspn(rest, "0123456789._- ");
     return hit && (!whole || *rest == '\0') && same_name(&s->keep, rest, name);
 }
 

@@ -276,6 +276,7 @@ enum history_time {
 struct history_tool {
     const char *word;  /* foreign.c's */
     const char *query; /* behind SELECT; %s: the table */
+    bool bare_names; /* digits, and what parts them, in front of a name do not count */
     enum history_reach reach;
     enum history_time time;
     /* Is the row's checksum that of the file?  NULL: nobody can tell. */

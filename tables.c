@@ -298,10 +298,15 @@ static const struct history_tool tools[] = {
             NO_SUM NO_BY NO_MS NO_FLAG "FROM %s ORDER BY version",
         .time = TIME_ZONED },
     { .word = "plain",
-        .query = "version::text" KEY NO_NAME
-                 "applied_at::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS
-                 "CASE WHEN applied_at IS NULL THEN 'unfinished' END AS flag"
-                 " FROM %s ORDER BY version",
+        /* How the number is written there is the runner's own matter. */
+        .query =
+            "version::text" KEY
+            "regexp_replace(filename, '^(.*/)?[vV]?[0-9._ -]*|(\\.up|\\.do)?\\.sql$',"
+            " '', 'gi') AS name, "
+            "applied_at::timestamptz::text AS applied, " NO_SUM NO_BY NO_MS
+            "CASE WHEN applied_at IS NULL THEN 'unfinished' END AS flag"
+            " FROM %s ORDER BY version",
+        .bare_names = true,
         .time = TIME_ZONED },
     { .word = "dbmate",
         .query = "version::text" KEY NO_NAME NO_WHEN NO_SUM NO_BY NO_MS NO_FLAG

@@ -494,6 +494,22 @@ hint: Mend that with Flyway first.'
         '2|2_two.sql|2020-01-02 12:00:00|postgres||0|adopted from a runner of your own'
 }
 
+@test "a plain runner's table: the name of the file counts, however its number is written" {
+    migration 001_one <<<"$one"
+    migration 002_2fa.now <<<'SELECT 2;'
+    migration 003_three <<<"$three"
+    by_hand "CREATE TABLE schema_migrations (version text PRIMARY KEY, filename text, applied_at timestamptz);
+        INSERT INTO schema_migrations VALUES ('1', 'db/V1__One.sql', now()),
+            ('002', '002-2fa.now.up.sql', now())"
+    run_import history --table other
+    assert_status 0
+    assert_err_has 'a runner of your own has applied 2 of 3 files'
+    sql "INSERT INTO schema_migrations VALUES ('3', '003_other.sql', now())"
+    run_import history --table other
+    assert_status 3
+    assert_err_has 'a runner of your own has applied 3 other: no file is it'
+}
+
 @test "Sqitch, the tool itself: its order, its SHA-1" {
     mkdir old && cd old || return 1
     git config --global user.name T && git config --global user.email t@localhost
