@@ -448,16 +448,16 @@ name_files(struct conversion *c)
 
 /* ---- judgement ------------------------------------------------------------------- */
 
-/* Can rung run it?  *statements is how many it has. */
+/* Can rung run it?  *runs, and *statements is how many it has; or *why not.  False: it
+ * could not be told. */
 static bool
-judge(struct conversion *c, struct text *text, const char *name, const char *path,
-    uint64_t *statements, struct rung_error *err)
+judge_text(struct conversion *c, const struct text *text, const char *name, bool *runs,
+    uint64_t *statements, struct rung_error *why, struct rung_error *err)
 {
     struct str bytes = text_bytes(text);
     char copy[FILE_NAME_ROOM];
     struct sqlfile file = { .name = copy, .bytes = text->bytes.data, .size = bytes.n };
     struct checksum *sum = checksum_new(err);
-    struct rung_error why;
     bool ok = sum != NULL && checksum_update(sum, bytes, err)
               && checksum_hex(sum, file.checksum, err);
 
@@ -465,12 +465,37 @@ judge(struct conversion *c, struct text *text, const char *name, const char *pat
     checksum_free(sum);
     if (!ok)
         return false;
-    *statements = 0;
-    if (judge_file(&c->dir, &file, &why))
-        *statements = file.verdict.statements;
-    else
-        conversion_refuse(c, path, text_line(text, why.line), "%s", why.message);
+    *runs = judge_file(&c->dir, &file, why);
+    *statements = *runs ? file.verdict.statements : 0;
     return true;
+}
+
+/* The same; a file that cannot run is a problem.  One that cannot run in a transaction,
+ * and that the tool put into none, is made one without. */
+static bool
+judge(struct conversion *c, struct text *text, const char *name, const char *path,
+    uint64_t *statements, struct rung_error *err)
+{
+    struct rung_error why, still;
+    struct text without;
+    bool runs, ok = judge_text(c, text, name, &runs, statements, &why, err);
+
+    if (ok && !runs && c->tool->bare && !text->no_transaction) {
+        text_open(&without);
+        text_add_part(&without, text, 0, text->bytes.len);
+        text_put_directive(&without);
+        ok = (!text_broken(&without) || err_memory(err))
+             && judge_text(c, &without, name, &runs, statements, &still, err);
+        if (ok && runs) {
+            text_close(text);
+            *text = without;
+        } else {
+            text_close(&without);
+        }
+    }
+    if (ok && !runs)
+        conversion_refuse(c, path, text_line(text, why.line), "%s", why.message);
+    return ok;
 }
 
 bool

@@ -189,6 +189,7 @@ struct tool {
     enum tool_order order;
     bool deep;            /* subdirectories are searched */
     bool shared_versions; /* several files of one are no mistake: they go by name */
+    bool bare;            /* it opens no transaction: the file does, or goes without */
     /* Instead of all that follows: read SOURCE, of which there may be several. */
     bool (*read)(struct conversion *c, const char *const *sources, size_t n,
         struct rung_error *err);

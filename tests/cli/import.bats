@@ -440,6 +440,40 @@ END
         'old/sub/6_e.up.sql: warning: is in a directory where golang-migrate does not look: left out'
 }
 
+@test "golang-migrate, Sqitch: what was in no transaction there, and cannot be in one, is in none" {
+    local mixed=$'CREATE TABLE t (id int);\nCREATE INDEX CONCURRENTLY t_id ON t (id);'
+    local groups=$'BEGIN;\nCREATE TABLE u (id int);\nCOMMIT;\nBEGIN;\nCREATE TABLE v (id int);\nCOMMIT;'
+    old 1_mixed.up.sql <<<"$mixed"
+    old 1_mixed.down.sql <<<$'DROP INDEX CONCURRENTLY t_id;\nDROP TABLE t;'
+    old 2_groups.up.sql <<<"$groups"
+    old 3_plain.up.sql <<<'SELECT 3;'
+    converted golang-migrate 1_mixed.sql 1_mixed.down.sql 2_groups.sql 3_plain.sql
+    assert_file 1_mixed.sql <<<"-- rung: no-transaction"$'\n'"$mixed"
+    assert_file 1_mixed.down.sql <<<$'-- rung: no-transaction\nDROP INDEX CONCURRENTLY t_id;\nDROP TABLE t;'
+    assert_file 2_groups.sql <<<"-- rung: no-transaction"$'\n'"$groups"
+    assert_file 3_plain.sql <<<'SELECT 3;'
+    run_rung up
+    assert_status 0
+    assert_sql "SELECT to_regclass('t_id'), to_regclass('u'), to_regclass('v')" 't_id|u|v'
+
+    rm -r old migrations/*
+    old sqitch.plan <<<'one 2020-01-01T00:00:00Z A <a@x> # 1'
+    old deploy/one.sql <<<"$mixed"
+    converted sqitch 001_one.sql
+    assert_file 001_one.sql <<<"-- rung: no-transaction"$'\n'"$mixed"
+
+    # Others put a file into a transaction, where that is a mistake; so is half a group.
+    rm -r old migrations/*
+    old 1_mixed.sql <<<"$mixed"
+    run_import files --from sqlx old --write
+    assert_status 1
+    mv old/1_mixed.sql old/1_half.up.sql
+    printf 'BEGIN;\nSELECT 1;\nCOMMIT;\nBEGIN;\nSELECT 2;\n' >old/1_half.up.sql
+    run_import files --from golang-migrate old --write
+    assert_status 1
+    assert_err_has 'old/1_half.up.sql:3: error: COMMIT in the middle of a file that runs in a transaction'
+}
+
 @test ".SQL: run by the tools that run it, named by the others" {
     old 1_a.sql <<<'SELECT 1;'
     old 2_b.SQL <<<'SELECT 2;'
