@@ -78,6 +78,10 @@ print_help(FILE *out)
     (void)fputs(".\nTOOL is one of:", out);
     for (size_t i = 0; tool_at(i) != NULL; i++)
         (void)fprintf(out, "%s %s", i % 6 == 0 ? "\n " : "", tool_at(i)->word);
+    (void)fputs("\n\nFor history alone:", out);
+    for (size_t i = 0; foreign_at(i) != NULL; i++)
+        if (tool_find(foreign_at(i)->word) == NULL)
+            (void)fprintf(out, " %s", foreign_at(i)->word);
     (void)fputs("\n\nOptions:\n", out);
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option *o = &options[i];

@@ -170,7 +170,7 @@ END
     assert_out_has 'rung-import 0.'
     run_import --help
     assert_status 0
-    assert_out_has 'sqitch'
+    assert_out_has 'sqitch' 'For history alone: ecto rails'
 }
 
 @test "rung-import is installed with rung" {
