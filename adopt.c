@@ -416,14 +416,15 @@ with_ends(struct keep *keep, struct str text, const char *end)
     char *copy = keep_room(keep, 2 * text.n + 1);
     size_t n = 0;
 
-    for (size_t i = 0; copy != NULL && i < text.n; i++)
-        if (text.p[i] == '\n' || text.p[i] != '\r' || i + 1 == text.n
-            || text.p[i + 1] != '\n') {
-            size_t length = text.p[i] == '\n' ? strlen(end) : 1;
+    for (size_t i = 0; copy != NULL && i < text.n; i++) {
+        const char *from = text.p[i] == '\n' ? end : &text.p[i];
+        size_t length = text.p[i] == '\n' ? strlen(end) : 1;
 
-            memcpy(copy + n, text.p[i] == '\n' ? end : &text.p[i], length);
-            n += length;
-        }
+        if (text.p[i] == '\r' && i + 1 < text.n && text.p[i + 1] == '\n')
+            continue;
+        memcpy(copy + n, from, length);
+        n += length;
+    }
     return (struct str){ copy, n };
 }
 
