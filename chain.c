@@ -116,23 +116,43 @@ record(struct chain *chain, uint64_t number, uint64_t end, struct rung_error *er
     return true;
 }
 
+#define TEXT_MARK_DIGITS 16 /* of the SHA-256 of a statement's text */
+
+static bool
+text_mark(
+    const struct statement *stmt, char mark[CHECKSUM_BYTES], struct rung_error *err)
+{
+    struct checksum *sum = checksum_new(err);
+    bool ok = sum != NULL && checksum_update(sum, stmt->text, err)
+              && checksum_hex(sum, mark, err);
+
+    checksum_free(sum);
+    mark[TEXT_MARK_DIGITS] = '\0';
+    return ok;
+}
+
 /*
- * Say in the row which statement runs, or failed; beside which indexes; and of a down
- * file what its completed statements were.
+ * Say in the row which statement runs, and as what, or which one failed; beside which
+ * indexes; and of a down file what its completed statements were.
  */
 static bool
-write_mark(
-    struct chain *chain, uint64_t number, const char *what, struct rung_error *err)
+write_mark(struct chain *chain, const struct statement *stmt, bool running,
+    struct rung_error *err)
 {
     const struct job *job = chain->job;
     PQExpBufferData mark;
-    char hex[CHECKSUM_BYTES];
+    char hex[CHECKSUM_BYTES], text[CHECKSUM_BYTES];
     size_t at;
     bool ok = add_begin(chain, err) && batch_as_ourselves(&chain->batch, err)
-              && add_guard(chain, err) && checksum_hex(chain->prefix, hex, err);
+              && add_guard(chain, err) && checksum_hex(chain->prefix, hex, err)
+              && text_mark(stmt, text, err);
 
     initPQExpBuffer(&mark);
-    appendPQExpBuffer(&mark, "statement %llu %s", (unsigned long long)number, what);
+    appendPQExpBuffer(&mark, "statement %llu ", (unsigned long long)stmt->number);
+    if (ok && running)
+        appendPQExpBuffer(&mark, "running as %s", text);
+    else
+        appendPQExpBufferStr(&mark, "failed");
     if (chain->beside.len > 0)
         appendPQExpBuffer(&mark, " beside %s", chain->beside.data);
     if (ok && job->undo && chain->done > 0)
@@ -164,15 +184,19 @@ note_has(const char **note, const char *text)
     return true;
 }
 
-/* What does the row's note say of this statement?  *beside: as settle.c wants it. */
+/*
+ * What does the row's note say of this statement?  *text: the mark of what ran, empty
+ * where that is not there; *beside: as settle.c wants it.
+ */
 static enum note
-noted(const struct ledger_row *row, uint64_t number, struct str *beside)
+noted(
+    const struct ledger_row *row, uint64_t number, struct str *text, struct str *beside)
 {
     const char *at = row == NULL || row->note == NULL ? "" : row->note;
     enum note note = NOTE_NONE;
     char *end;
 
-    *beside = (struct str){ at, 0 };
+    *text = *beside = (struct str){ at, 0 };
     if (!note_has(&at, "statement ") || strtoull(at, &end, 10) != number)
         return NOTE_NONE;
     at = end;
@@ -180,6 +204,10 @@ noted(const struct ledger_row *row, uint64_t number, struct str *beside)
         note = NOTE_RUNNING;
     else if (note_has(&at, " failed"))
         note = NOTE_FAILED;
+    if (note_has(&at, " as ")) {
+        *text = (struct str){ at, strspn(at, "0123456789abcdef") };
+        at += text->n;
+    }
     if (note_has(&at, " beside ")) {
         *beside = (struct str){ at, strspn(at, "0123456789,") };
         at += beside->n;
@@ -421,18 +449,46 @@ record_surely(struct chain *chain, const struct statement *stmt, struct rung_err
     return false;
 }
 
+/*
+ * Its runner ended while a statement ran; is this still that one?  Nobody can find in
+ * the catalog what became of a text that is gone.
+ */
+static bool
+check_same_text(struct chain *chain, const struct statement *stmt,
+    struct str noted_text, struct rung_error *err)
+{
+    char mark[CHECKSUM_BYTES];
+
+    if (!text_mark(stmt, mark, err))
+        return false;
+    if (noted_text.n == 0 || str_eq(noted_text, str_of(mark)))
+        return true;
+    err_set(err, RUNG_DRIFT,
+        "statement %llu of %s was edited, and whether it had been completed as it was "
+        "before is not known: its runner ended while it ran",
+        (unsigned long long)stmt->number, chain->job->file->name);
+    err_hint(err,
+        "Put it back as it was and run `rung up`. Or look for its work and take away "
+        "what is left of it; then `rung repair %lld --reason TEXT`, or, where the edited "
+        "one need not run, the same with --completed.",
+        (long long)chain->job->migration->version);
+    return source_place(&chain->file->src, stmt->offset, err);
+}
+
 /* One that refuses a transaction. */
 static bool
 run_alone(struct chain *chain, const struct statement *stmt,
     const struct ledger_row *row, struct rung_error *err)
 {
     struct batch *batch = &chain->batch;
-    struct str beside;
-    enum note note = noted(row, stmt->number, &beside);
+    struct str text, beside;
+    enum note note = noted(row, stmt->number, &text, &beside);
     bool limited = !chain->own_timeout && keeps_all_waiting(stmt);
     bool ok;
 
     resetPQExpBuffer(&chain->beside);
+    if (note == NOTE_RUNNING && !check_same_text(chain, stmt, text, err))
+        return false;
     if (note != NOTE_NONE) {
         switch (settle_statement(chain->job->pg, stmt, note == NOTE_RUNNING, beside,
             chain->job->file->name, err)) {
@@ -445,7 +501,7 @@ run_alone(struct chain *chain, const struct statement *stmt,
         }
     }
     if (!settle_look_before(chain->job->pg, stmt, &chain->beside, err)
-        || !write_mark(chain, stmt->number, "running", err)
+        || !write_mark(chain, stmt, true, err)
         || (limited
             && !(add_session_lock_timeout(chain, lock_timeout_ms(chain), err)
                  && batch_run(batch, NULL, err)))
@@ -465,7 +521,7 @@ run_alone(struct chain *chain, const struct statement *stmt,
         /* Only what the server itself refused, or cancelled, is known to have failed.
          */
         if (!pg_lost(chain->job->pg) && err->sqlstate[0] != '\0')
-            write_mark(chain, stmt->number, "failed", &ignored);
+            write_mark(chain, stmt, false, &ignored);
         batch->failed_statement = failed > 0 ? failed : stmt->number;
         batch->failed = BATCH_STATEMENT;
         return false;
@@ -487,9 +543,9 @@ run_tried(struct chain *chain, const struct statement *stmt,
     const struct ledger_row *row, struct rung_error *err)
 {
     struct rung_error first = { 0 };
-    struct str ignored;
+    struct str text, beside;
 
-    if (noted(row, stmt->number, &ignored) != NOTE_RUNNING) {
+    if (noted(row, stmt->number, &text, &beside) != NOTE_RUNNING) {
         if (run_shared(chain, stmt, &first))
             return true;
         if ((strcmp(first.sqlstate, "2D000") != 0

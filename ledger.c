@@ -22,13 +22,13 @@
 
 /*
  * What a note says besides marks of ours, which have served; the reason of a repair
- * stays.  "statement 2 running", "statement 1 failed beside 0,16390" (chain.c:
+ * stays.  "statement 2 running as 3f...", "statement 1 failed beside 0,16390" (chain.c:
  * write_mark), "down file " and a checksum; a note of somebody else's follows them
  * after "; ".
  */
 #define OTHER_NOTE                                                                     \
     "pg_catalog.substring(pg_catalog.regexp_replace(l.note,"                           \
-    " '^((statement [0-9]+ (running|failed)( beside [0-9,]+)?"                         \
+    " '^((statement [0-9]+ (running|failed)( as [0-9a-f]+)?( beside [0-9,]+)?"         \
     "|down file [0-9a-f]{64})(; |$))+', ''), '.+')"
 
 /* ---- names ---------------------------------------------------------------------- */

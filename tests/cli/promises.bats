@@ -639,6 +639,33 @@ index_names() {
     index_is "$oid"
 }
 
+@test "what was edited while nobody knows whether it was completed is not taken for done" {
+    sql 'CREATE TABLE t (n int, m int); CREATE INDEX i ON t (n)'
+    local oid as
+    oid=$(sql "SELECT 'i'::regclass::oid")
+    as=$(printf 'CREATE INDEX CONCURRENTLY i ON t (n)' | sha256sum | cut -c 1-16)
+    noted 'CREATE INDEX CONCURRENTLY i ON t (m);' "running as $as"
+    run_rung up
+    assert_status 3
+    assert_out ''
+    assert_err_has 'migrations/001_s.sql:2:1: error: statement 1 of 001_s.sql was edited, and whether it had been completed as it was before is not known: its runner ended while it ran' \
+        'hint: Put it back as it was and run `rung up`. Or look for its work and take away what is left of it; then `rung repair 1 --reason TEXT`, or, where the edited one need not run, the same with --completed.'
+    assert_applied
+    # As it was, it is found.
+    noted 'CREATE INDEX CONCURRENTLY i ON t (n);' "running as $as"
+    settles
+    index_is "$oid"
+    # Or it is settled by hand.
+    noted 'CREATE INDEX CONCURRENTLY i ON t (m);' "running as $as"
+    sql 'DROP INDEX i'
+    run_rung repair 1 --reason dropped --yes
+    assert_status 0
+    run_rung up
+    assert_status 0
+    assert_sql "SELECT pg_get_indexdef('i'::regclass)" 'CREATE INDEX i ON public.t USING btree (m)'
+    assert_sql 'SELECT note FROM schema_migrations' 'repaired: dropped'
+}
+
 @test "one that a dead runner's backend still builds is waited for" {
     sql 'CREATE TABLE t (n int)'
     local oid
