@@ -165,16 +165,37 @@ apply_keep(const struct job *job, struct batch *batch, struct rung_error *err)
     return batch->text.len == at || batch_ours(batch, BATCH_OPENING, at, 1, err);
 }
 
+/*
+ * Without the advisory lock `up` and `down` would pass each other: is the ledger still
+ * as our plan wants it, and does it stay so?
+ */
+static bool
+add_order(const struct job *job, struct batch *batch, struct rung_error *err)
+{
+    size_t at = batch->text.len;
+    bool first = !job->undo && job->below == RUNG_NO_VERSION;
+
+    ledger_sql_lock_table(&batch->text, job->ledger);
+    if (job->undo)
+        ledger_sql_is_newest(&batch->text, job->ledger, job->migration->version);
+    else if (!first)
+        ledger_sql_is_there(&batch->text, job->ledger, job->below);
+    return batch_ours(batch, BATCH_ROW, at, first ? 1 : 2, err);
+}
+
 /* The row: an INSERT that nobody else can make, or the DELETE of an undo. */
 static bool
 add_row(const struct job *job, struct batch *batch, struct rung_error *err)
 {
-    size_t at = batch->text.len;
     struct ledger_entry entry = { .version = job->migration->version,
         .filename = job->file->name,
         .checksum = job->file->checksum,
         .statements = job->file->verdict.statements };
+    size_t at;
 
+    if (job->pooled && !add_order(job, batch, err))
+        return false;
+    at = batch->text.len;
     if (job->begun)
         ledger_sql_unchanged(&batch->text, job->ledger, entry.version, false, 0);
     if (job->undo || job->begun)

@@ -966,6 +966,10 @@ void ledger_sql_widen(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_try_lock(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_holds_lock(PQExpBuffer sql, const struct ledger *ledger);
 void ledger_sql_retake_lock(PQExpBuffer sql, const struct ledger *ledger);
+void ledger_sql_lock_table(PQExpBuffer sql, const struct ledger *ledger);
+void ledger_sql_is_newest(
+    PQExpBuffer sql, const struct ledger *ledger, int64_t version);
+void ledger_sql_is_there(PQExpBuffer sql, const struct ledger *ledger, int64_t version);
 void ledger_sql_unchanged(PQExpBuffer sql, const struct ledger *ledger, int64_t version,
     bool undo, uint64_t done);
 void ledger_sql_holder(PQExpBuffer sql, const struct ledger *ledger);
@@ -1252,6 +1256,7 @@ struct job {
     bool undo;
     bool begun;          /* up: an unfinished row is to make way for ours */
     bool pooled;         /* a transaction pooler is between: no session state */
+    int64_t below;       /* the row in front of it in our plan; RUNG_NO_VERSION: none */
     int64_t duration_ms; /* of the last attempt */
     bool advanced;       /* it completed statements that stay */
 };

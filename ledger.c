@@ -366,6 +366,38 @@ ledger_sql_retake_lock(PQExpBuffer sql, const struct ledger *ledger)
         (long long)ledger->lock_key);
 }
 
+/* For the transaction: other runners wait, who only reads does not. */
+void
+ledger_sql_lock_table(PQExpBuffer sql, const struct ledger *ledger)
+{
+    appendPQExpBuffer(
+        sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n", ledger->quoted);
+}
+
+/* 22012 when there is a row above `version`. */
+void
+ledger_sql_is_newest(PQExpBuffer sql, const struct ledger *ledger, int64_t version)
+{
+    appendPQExpBuffer(sql,
+        "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN EXISTS (SELECT FROM %s AS l"
+        " WHERE l.version OPERATOR(pg_catalog.>) ",
+        ledger->quoted);
+    append_int(sql, version);
+    appendPQExpBufferStr(sql, ") THEN 0 ELSE 1 END;\n");
+}
+
+/* 22012 when there is no row of `version`. */
+void
+ledger_sql_is_there(PQExpBuffer sql, const struct ledger *ledger, int64_t version)
+{
+    appendPQExpBuffer(sql,
+        "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN EXISTS (SELECT FROM %s AS l"
+        " WHERE l.version" EQ,
+        ledger->quoted);
+    append_int(sql, version);
+    appendPQExpBufferStr(sql, ") THEN 1 ELSE 0 END;\n");
+}
+
 /*
  * Lock the row of an unfinished file, or of an undo; 22012 when it is no longer as we
  * left it, with `done` statements.  No row at all is for the next statement to notice.

@@ -276,6 +276,18 @@ try_step(struct run *run, struct job *job, size_t n, struct rung_error *err)
     return end;
 }
 
+/* The newest row that is numbered below `version`, as far as we know. */
+static int64_t
+find_below(const struct rung_list *list, int64_t version)
+{
+    int64_t below = RUNG_NO_VERSION;
+
+    for (size_t i = 0; i < list->n && list->items[i].version < version; i++)
+        if (list->items[i].recorded)
+            below = list->items[i].version;
+    return below;
+}
+
 static struct job
 make_job(struct run *run, const struct rung_migration *migration, struct sqlfile *file)
 {
@@ -287,7 +299,8 @@ make_job(struct run *run, const struct rung_migration *migration, struct sqlfile
         .file = file,
         .migration = migration,
         .undo = migration->step == RUNG_STEP_UNDO,
-        .pooled = run->pooled };
+        .pooled = run->pooled,
+        .below = find_below(&run->survey.list, migration->version) };
 }
 
 static void
@@ -354,7 +367,10 @@ gather_pack(struct run *run, size_t i, size_t most, struct job *jobs, size_t *it
             || survey_row(&run->survey, migration->version) != NULL)
             break;
         items[n] = i;
-        jobs[n++] = make_job(run, migration, file);
+        jobs[n] = make_job(run, migration, file);
+        if (n > 0)
+            jobs[n].below = jobs[n - 1].migration->version;
+        n++;
     }
     return n;
 }
@@ -474,9 +490,13 @@ run_together(struct run *run, struct rung_error *err)
         return RUN_FAILED;
     }
     for (size_t i = 0; i < list->n; i++)
-        if (list->items[i].step != RUNG_STEP_NONE)
-            jobs[n++] = make_job(run, &list->items[i],
+        if (list->items[i].step != RUNG_STEP_NONE) {
+            jobs[n] = make_job(run, &list->items[i],
                 survey_file(&run->survey, list->items[i].version));
+            if (n > 0)
+                jobs[n].below = jobs[n - 1].migration->version;
+            n++;
+        }
     for (size_t i = 0; i < n; i++)
         tell_start(run, jobs[i].migration, jobs[i].file->verdict.statements);
     switch (try_step(run, jobs, n, err)) {

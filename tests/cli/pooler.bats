@@ -176,6 +176,65 @@ SQL
     assert_applied 1
 }
 
+# two_applied: two files are applied through a pooler, and there is a gate.
+two_applied() {
+    migration 001_a <<<'CREATE TABLE a ();'
+    migration 002_b <<<'CREATE TABLE b ();'
+    migration 002_b.down <<<'DROP TABLE b;'
+    sql 'CREATE TABLE gate (n int)'
+    start_bouncer transaction
+    run_rung up
+    assert_status 0
+}
+
+@test "transaction mode: down does not pass an up that is at the next file" {
+    two_applied
+    hold gate 'LOCK TABLE gate'
+    migration 003_c <<<$'-- rung: lock-timeout 0\nSELECT count(*) FROM gate;'
+    migration 003_c.down <<<'SELECT 3;'
+    start_rung worker up
+    wait_until "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                AND datname = current_database()"
+    start_rung one down
+    start_rung all down --to 1
+    wait_for_text "$T/err.one" 'another runner is at 002_b.sql'
+    wait_for_text "$T/err.all" 'another runner is at 002_b.sql'
+    kill -STOP "$(cat "$T/pid.all")"
+    release gate
+    wait_rung worker
+    assert_status 0
+    wait_rung one
+    assert_status 3
+    assert_out ''
+    assert_err_has '003_c.sql was applied meanwhile, and was not meant to be undone'
+    assert_applied 1 2 3
+    kill -CONT "$(cat "$T/pid.all")"
+    wait_rung all
+    assert_status 0
+    assert_done 'undid 003_c.sql (1 statement)' 'undid 002_b.sql (1 statement)'
+    assert_applied 1
+}
+
+@test "transaction mode: up does not pass a down that takes away what it stands on" {
+    two_applied
+    hold gate 'LOCK TABLE gate'
+    migration 002_b.down <<<$'-- rung: lock-timeout 0\nDROP TABLE b; SELECT count(*) FROM gate;'
+    start_rung worker down
+    wait_until "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                AND datname = current_database()"
+    migration 003_c <<<'ALTER TABLE IF EXISTS b ADD COLUMN c int;'
+    start_rung up up
+    wait_for_text "$T/err.up" 'another runner is at 003_c.sql'
+    release gate
+    wait_rung worker
+    assert_status 0
+    wait_rung up
+    assert_status 0
+    assert_done 'applied 002_b.sql (1 statement)' 'applied 003_c.sql (1 statement)'
+    assert_applied 1 2 3
+    assert_sql "SELECT attname FROM pg_attribute WHERE attrelid = 'b'::regclass AND attnum > 0" c
+}
+
 # ---- session mode --------------------------------------------------------------------
 
 @test "session mode: everything works as without a pooler, the lock included" {

@@ -407,6 +407,24 @@ row_absent(PQExpBuffer sql, const struct ledger *l)
 }
 
 static void
+row_is_newest(PQExpBuffer sql, const struct ledger *l)
+{
+    ledger_sql_is_newest(sql, l, 42);
+}
+
+static void
+row_is_there(PQExpBuffer sql, const struct ledger *l)
+{
+    ledger_sql_is_there(sql, l, 42);
+}
+
+static void
+row_unchanged(PQExpBuffer sql, const struct ledger *l)
+{
+    ledger_sql_unchanged(sql, l, 42, false, 3);
+}
+
+static void
 entry_stamp(PQExpBuffer sql, const struct ledger *l)
 {
     ledger_sql_stamp(sql, l, &hostile, hostile_note);
@@ -443,6 +461,12 @@ static const struct {
     { "widen", ledger_sql_widen, false },
     { "try_lock", ledger_sql_try_lock, false },
     { "holder", ledger_sql_holder, false },
+    { "holds_lock", ledger_sql_holds_lock, false },
+    { "retake_lock", ledger_sql_retake_lock, false },
+    { "lock_table", ledger_sql_lock_table, false },
+    { "is_newest", row_is_newest, false },
+    { "is_there", row_is_there, false },
+    { "unchanged", row_unchanged, false },
     { "insert", entry_insert, false },
     { "insert, unfinished", entry_begin, false },
     { "finish", entry_finish, true },
