@@ -299,6 +299,20 @@ finish(struct pg *pg, struct rung_error *err)
     return true;
 }
 
+/* Are only servers good enough that, say, take changes?  One may become such a one. */
+static bool
+is_choosy(const struct pg *pg)
+{
+    PQconninfoOption *options = PQconninfo(pg->conn);
+    bool choosy = false;
+
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+        if (strcmp(o->keyword, "target_session_attrs") == 0 && o->val != NULL)
+            choosy = strcmp(o->val, "any") != 0;
+    PQconninfoFree(options);
+    return choosy;
+}
+
 /*
  * Would another attempt make sense?  Not when the server answers and refuses us: a
  * wrong password stays wrong.  Where it has not said so itself, PQping asks without
@@ -317,6 +331,7 @@ not_there_yet(const struct pg *pg, const struct rung_error *why)
     case PQPING_NO_RESPONSE:
         return true;
     case PQPING_OK:
+        return is_choosy(pg);
     case PQPING_NO_ATTEMPT:
         break;
     }

@@ -15,6 +15,7 @@
 
 /* How long a server may take to come back in the middle of a run. */
 #define RECONNECT_WAIT_MS 60000
+#define STANDBY_PAUSE_MS 500
 /* A transaction that ran longer than this is not tried again by itself. */
 #define RETRY_ATTEMPT_MS 30000
 #define RETRY_FIRST_MS 100
@@ -556,17 +557,39 @@ know_pooler(struct run *run, struct rung_error *err)
     return pooler != POOLER_FAILED;
 }
 
+/*
+ * A standby takes no changes.  When we have lost our server, it may be about to become
+ * the new one; what it lacks of our work the ledger says, which it has got with it.
+ */
+static bool
+check_primary(struct run *run, struct rung_error *err)
+{
+    struct survey *s = &run->survey;
+    bool again = run->options == &run->patient;
+    int64_t began = clock_ms();
+    struct rung_event event = { .kind = RUNG_EVENT_WAITING,
+        .message = "the server is a standby, so far" };
+
+    while (again && s->ledger.standby && event.elapsed_ms < RECONNECT_WAIT_MS) {
+        event_send(run->options, &event);
+        if (!pg_sleep(&s->pg, STANDBY_PAUSE_MS, err) || !survey_read_ledger(s, err))
+            return false;
+        event.elapsed_ms = clock_ms() - began;
+    }
+    if (!s->ledger.standby)
+        return true;
+    err_set(err, RUNG_FAILED, "the server is a standby: it takes no changes");
+    return err_hint(err, "Connect to the primary (target_session_attrs=read-write).");
+}
+
 bool
 run_lock(struct run *run, bool *needless, struct rung_error *err)
 {
     struct survey *s = &run->survey;
 
     *needless = false;
-    if (s->ledger.standby) {
-        err_set(err, RUNG_FAILED, "the server is a standby: it takes no changes");
-        return err_hint(
-            err, "Connect to the primary (target_session_attrs=read-write).");
-    }
+    if (!check_primary(run, err))
+        return false;
     if (!know_pooler(run, err)
         || (s->ledger.replica && !session_claim_origin(&s->pg, s->ledger.user, err)))
         return false;
