@@ -190,9 +190,12 @@ void sqldir_close(struct sqldir *dir);
  */
 bool sqldir_hash(struct sqldir *dir, bool downs, struct rung_error *err);
 
-/* The same for up files of at most 4 MiB; larger ones keep an empty checksum for now.
+/*
+ * The same for up files of at most 4 MiB; larger ones keep an empty checksum for now.
+ * `meanwhile`, if not NULL, is called now and then, each millisecond or so.
  */
-bool sqldir_hash_small(struct sqldir *dir, struct rung_error *err);
+bool sqldir_hash_small(struct sqldir *dir, void (*meanwhile)(void *arg), void *arg,
+    struct rung_error *err);
 
 /*
  * Take over what an earlier scan of the same directory learnt about files that have not
@@ -843,6 +846,10 @@ enum pg_wait {
 bool pg_connect_start(
     struct pg *pg, const struct rung_options *options, struct rung_error *err);
 
+/* Go on with that as far as it goes without waiting.  True: nothing is left but to call
+ * pg_connect_finish. */
+bool pg_connect_step(struct pg *pg);
+
 /* Wait for the connection; for a server that is not there yet up to options->wait_ms.
  */
 bool pg_connect_finish(struct pg *pg, struct rung_error *err);
@@ -891,6 +898,10 @@ bool pg_query(struct pg *pg, const char *sql,
     struct pg_tables *tables, /* may be NULL */
     struct rung_error *err);
 void pg_tables_clear(struct pg_tables *tables);
+
+/* The same in two: send it, and wait for what came of it. */
+bool pg_ask(struct pg *pg, const char *sql, struct rung_error *err);
+bool pg_answer(struct pg *pg, struct pg_tables *tables, struct rung_error *err);
 
 /* Take back what is open.  Nothing to say when that fails: then it is lost as well. */
 void pg_roll_back(struct pg *pg);
@@ -1352,10 +1363,11 @@ struct survey {
     bool lenient;          /* a file that cannot run is a finding, not the end */
     int64_t round_trip_us; /* what a query for the ledger took, at best; or 0 */
     bool connected;
+    bool asked; /* for the ledger; the answer is to be read */
 };
 
 /*
- * Read the directory while the connection is made; then one query for the ledger.  With
+ * Read the directory while the connection is made and asked for the ledger.  With
  * `offline` there is no connection and no row.  Free with survey_close, also after a
  * failure.
  */

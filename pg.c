@@ -223,13 +223,26 @@ keyword_values(const struct pg *pg, const char *values[KEYWORDS])
     values[8] = NULL;
 }
 
+bool
+pg_connect_step(struct pg *pg)
+{
+    while (pg->polling != PGRES_POLLING_OK && PQstatus(pg->conn) != CONNECTION_BAD) {
+        struct pollfd fd = { .fd = PQsocket(pg->conn),
+            .events = pg->polling == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+
+        if (poll(&fd, 1, 0) != 1)
+            return false;
+        pg->polling = PQconnectPoll(pg->conn);
+    }
+    return pg->polling == PGRES_POLLING_OK;
+}
+
 /* Begin.  Where the server is near, our first packet goes at once: it gets ready while
  * we read files. */
 static bool
 start(struct pg *pg, struct rung_error *err)
 {
     const char *values[KEYWORDS];
-    struct pollfd fd = { .events = POLLOUT };
 
     keyword_values(pg, values);
     pg->conn = PQconnectStartParams(keywords, values, 1);
@@ -238,9 +251,7 @@ start(struct pg *pg, struct rung_error *err)
     PQsetNoticeReceiver(pg->conn, receive_notice, pg);
     PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE); /* for connect_error alone */
     pg->polling = PGRES_POLLING_WRITING;
-    fd.fd = PQsocket(pg->conn);
-    if (PQstatus(pg->conn) != CONNECTION_BAD && poll(&fd, 1, 0) == 1)
-        pg->polling = PQconnectPoll(pg->conn);
+    (void)pg_connect_step(pg);
     return true;
 }
 
@@ -558,8 +569,13 @@ query_results(struct pg *pg, struct pg_tables *tables, struct rung_error *err)
 }
 
 bool
-pg_query(
-    struct pg *pg, const char *sql, struct pg_tables *tables, struct rung_error *err)
+pg_ask(struct pg *pg, const char *sql, struct rung_error *err)
+{
+    return PQsendQuery(pg->conn, sql) != 0 || connection_error(pg, err);
+}
+
+bool
+pg_answer(struct pg *pg, struct pg_tables *tables, struct rung_error *err)
 {
     bool quiet = pg->quiet;
     bool ok;
@@ -567,12 +583,20 @@ pg_query(
     if (tables != NULL)
         tables->n = 0;
     pg->quiet = true;
-    ok = PQsendQuery(pg->conn, sql) != 0 ? query_results(pg, tables, err)
-                                         : connection_error(pg, err);
+    ok = query_results(pg, tables, err);
     pg->quiet = quiet;
     if (!ok && pg->cancelled && strcmp(err->sqlstate, "57014") == 0)
         return pg_go_on(pg, err);
     return ok;
+}
+
+bool
+pg_query(
+    struct pg *pg, const char *sql, struct pg_tables *tables, struct rung_error *err)
+{
+    if (tables != NULL)
+        tables->n = 0;
+    return pg_ask(pg, sql, err) && pg_answer(pg, tables, err);
 }
 
 void

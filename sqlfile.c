@@ -27,6 +27,8 @@
 #define VERSION_DIGITS 18
 #define CACHE_BYTES MIB(8)
 #define LATER_BYTES MIB(4) /* what may be judged soon need not be hashed first */
+#define TURN_BYTES MIB(1)  /* between two turns of somebody else's */
+#define OPEN_BYTES KIB(16)
 #define BOM "\xEF\xBB\xBF"
 
 /* ---- names ---------------------------------------------------------------------- */
@@ -486,7 +488,21 @@ struct hasher {
     struct checksum *sum;
     char *buffer;     /* READER_WINDOW bytes */
     uint64_t at_most; /* larger files are left for later */
+    void (*meanwhile)(void *arg);
+    void *arg;
+    uint64_t work; /* bytes, since it was called */
 };
+
+/* Behind a file.  To open one takes as long as to read some more of it. */
+static void
+give_turn(struct hasher *h, uint64_t size)
+{
+    h->work += size + OPEN_BYTES;
+    if (h->meanwhile == NULL || h->work < TURN_BYTES)
+        return;
+    h->work = 0;
+    h->meanwhile(h->arg);
+}
 
 static void
 hasher_free(struct hasher *h)
@@ -498,7 +514,7 @@ hasher_free(struct hasher *h)
 static bool
 hasher_init(struct hasher *h, struct rung_error *err)
 {
-    *h = (struct hasher){ .sum = checksum_new(err) };
+    *h = (struct hasher){ .sum = checksum_new(err), .at_most = UINT64_MAX };
     if (h->sum == NULL)
         return false;
     h->buffer = malloc(READER_WINDOW);
@@ -638,36 +654,50 @@ out:
 }
 
 static bool
-hash_files(struct sqldir *dir, bool downs, uint64_t at_most, struct rung_error *err)
+hash_files(struct sqldir *dir, bool downs, struct hasher *h, struct rung_error *err)
 {
-    struct hasher h;
-    bool ok;
+    bool ok = true;
 
-    ok = hasher_init(&h, err);
-    if (!ok)
-        return false;
-    h.at_most = at_most;
     for (size_t i = 0; ok && i < dir->n; i++) {
         struct sqlfile *file = dir->files[i];
 
-        if (file->checksum[0] == '\0'
-            && (file->type == SQLFILE_UP || (downs && file->type == SQLFILE_DOWN)))
-            ok = hash_file(&h, dir, file, err);
+        if (file->checksum[0] != '\0'
+            || !(file->type == SQLFILE_UP || (downs && file->type == SQLFILE_DOWN)))
+            continue;
+        ok = hash_file(h, dir, file, err);
+        give_turn(h, file->size);
     }
-    hasher_free(&h);
     return ok;
 }
 
 bool
 sqldir_hash(struct sqldir *dir, bool downs, struct rung_error *err)
 {
-    return hash_files(dir, downs, UINT64_MAX, err);
+    struct hasher h;
+    bool ok;
+
+    if (!hasher_init(&h, err))
+        return false;
+    ok = hash_files(dir, downs, &h, err);
+    hasher_free(&h);
+    return ok;
 }
 
 bool
-sqldir_hash_small(struct sqldir *dir, struct rung_error *err)
+sqldir_hash_small(
+    struct sqldir *dir, void (*meanwhile)(void *arg), void *arg, struct rung_error *err)
 {
-    return hash_files(dir, false, LATER_BYTES, err);
+    struct hasher h;
+    bool ok;
+
+    if (!hasher_init(&h, err))
+        return false;
+    h.at_most = LATER_BYTES;
+    h.meanwhile = meanwhile;
+    h.arg = arg;
+    ok = hash_files(dir, false, &h, err);
+    hasher_free(&h);
+    return ok;
 }
 
 /* The file of `old` that has not been touched since; its links are followed. */
@@ -712,7 +742,6 @@ sqlfile_hash(struct sqldir *dir, struct sqlfile *file, struct rung_error *err)
 
     if (!hasher_init(&h, err))
         return false;
-    h.at_most = UINT64_MAX;
     ok = hash_file(&h, dir, file, err);
     hasher_free(&h);
     return ok;

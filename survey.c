@@ -1,8 +1,8 @@
 /*
  * survey.c: the directory and the ledger, read together.
  *
- * What every command begins with: the connection is made while the directory is read
- * and hashed, and one query brings the ledger.  Writes nothing.
+ * What every command begins with: while the directory is read and hashed the connection
+ * is made, and one query brings the ledger.  Writes nothing.
  *
  * Invariant: the first query leaves no setting behind (SET LOCAL): it may have gone
  * through a pooler to a connection that is not ours.
@@ -157,16 +157,12 @@ take_answers(struct survey *s, const struct pg_tables *tables, bool query_ok,
     return false;
 }
 
-bool
-survey_read_ledger(struct survey *s, struct rung_error *err)
+/* Send the query for the ledger; survey_read_ledger waits for the answer. */
+static bool
+ask_for_ledger(struct survey *s, struct rung_error *err)
 {
     PQExpBufferData sql;
-    struct pg_tables tables = { .n = 0 };
-    struct rung_error why; /* that there is no ledger yet is no failure */
-    int64_t began_us;
-    bool ok;
 
-    err_set(&why, RUNG_BUG, "the server's answer about the ledger is incomplete");
     initPQExpBuffer(&sql);
     ledger_rows_free(&s->rows);
     appendPQExpBufferStr(&sql,
@@ -176,13 +172,28 @@ survey_read_ledger(struct survey *s, struct rung_error *err)
         "SET LOCAL extra_float_digits = 1;\n");
     ledger_sql_find(&sql, &s->ledger);
     ledger_sql_rows(&sql, &s->ledger);
-    began_us = clock_us();
-    ok = PQExpBufferDataBroken(sql) ? err_memory(&why)
-                                    : pg_query(&s->pg, sql.data, &tables, &why);
-    note_round_trip(s, clock_us() - began_us);
+    s->asked =
+        PQExpBufferDataBroken(sql) ? err_memory(err) : pg_ask(&s->pg, sql.data, err);
+    termPQExpBuffer(&sql);
+    return s->asked;
+}
+
+bool
+survey_read_ledger(struct survey *s, struct rung_error *err)
+{
+    struct pg_tables tables = { .n = 0 };
+    struct rung_error why; /* that there is no ledger yet is no failure */
+    int64_t began_us = clock_us();
+    bool timed = !s->asked; /* else it came while we did something else */
+    bool ok;
+
+    err_set(&why, RUNG_BUG, "the server's answer about the ledger is incomplete");
+    ok = (s->asked || ask_for_ledger(s, &why)) && pg_answer(&s->pg, &tables, &why);
+    s->asked = false;
+    if (timed)
+        note_round_trip(s, clock_us() - began_us);
     ok = take_answers(s, &tables, ok, &why);
     pg_tables_clear(&tables);
-    termPQExpBuffer(&sql);
     if (!ok && s->pg.cancelled)
         why.code = RUNG_CANCELLED;
     else if (!ok && pg_lost(&s->pg))
@@ -205,7 +216,21 @@ survey_read_files(struct survey *s, struct rung_error *err)
     if (ok)
         sqldir_adopt(&s->dir, &old);
     sqldir_close(&old);
-    return ok && sqldir_hash_small(&s->dir, err);
+    return ok && sqldir_hash_small(&s->dir, NULL, NULL, err);
+}
+
+/* While files are read: connect, ask for the ledger, take in what comes of it.  What
+ * goes wrong is told behind the files, when it goes wrong again. */
+static void
+go_on_asking(void *arg)
+{
+    struct survey *s = arg;
+    struct rung_error ignored;
+
+    if (s->asked)
+        (void)PQconsumeInput(s->pg.conn);
+    else if (pg_connect_step(&s->pg) && pg_connect_finish(&s->pg, &ignored))
+        (void)ask_for_ledger(s, &ignored);
 }
 
 bool
@@ -218,11 +243,11 @@ survey_open(struct survey *s, const struct rung_options *options, bool offline,
         return false;
     if (!offline && !pg_connect_start(&s->pg, options, err))
         return false;
-    if (!sqldir_hash_small(&s->dir, err))
+    if (!sqldir_hash_small(&s->dir, offline ? NULL : go_on_asking, s, err))
         return false;
     if (offline)
         return true;
-    if (!pg_connect_finish(&s->pg, err))
+    if (!s->asked && !pg_connect_finish(&s->pg, err))
         return false;
     s->connected = true;
     return survey_read_ledger(s, err);

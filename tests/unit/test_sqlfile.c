@@ -408,6 +408,35 @@ what_is_kept_stays_under_eight_megabytes(void **state)
     sqldir_close(&dir);
 }
 
+static void
+count_turn(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* 200 small ones take three milliseconds or so. */
+static void
+somebody_else_gets_a_turn_while_many_files_are_read(void **state)
+{
+    int turns = 0;
+
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%d_a.sql", i);
+        put(name, "SELECT 1;\n");
+    }
+    open_directory();
+    assert_true(sqldir_hash_small(&dir, count_turn, &turns, &err));
+    assert_int_equal(turns, 3);
+    for (size_t i = 0; i < dir.n; i++)
+        assert_int_equal(strlen(dir.files[i]->checksum), 64);
+    assert_true(sqldir_hash_small(&dir, count_turn, &turns, &err));
+    assert_int_equal(turns, 3); /* nothing is left to be read */
+    sqldir_close(&dir);
+}
+
 /* A file whose size is not what fstat says: as one that grows while it is read. */
 static void
 a_file_that_changes_while_it_is_read_is_refused(void **state)
@@ -704,6 +733,7 @@ main(void)
         cmocka_unit_test(a_path_is_shown_as_typed_without_a_doubled_slash),
         TEST(files_are_hashed_once_and_small_ones_kept),
         TEST(what_is_kept_stays_under_eight_megabytes),
+        TEST(somebody_else_gets_a_turn_while_many_files_are_read),
         TEST(a_file_that_changes_while_it_is_read_is_refused),
         TEST(a_file_of_another_size_than_was_hashed_is_not_read_on),
         TEST(line_endings_and_a_bom_are_told_from_an_edit),
