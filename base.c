@@ -220,16 +220,16 @@ utf8_length(const unsigned char *p, size_t n)
     return length;
 }
 
-/* Are these eight bytes ASCII and none of them NUL? */
-static bool
-plain_eight(const char *p)
+/* Of these eight bytes, the high bit of one that is not ASCII, or is NUL; 0: of none.
+ */
+static uint64_t
+not_plain(const char *p)
 {
     uint64_t word;
 
     memcpy(&word, p, sizeof word);
-    return ((word | (word - UINT64_C(0x0101010101010101)))
-               & UINT64_C(0x8080808080808080))
-           == 0;
+    return (word | (word - UINT64_C(0x0101010101010101)))
+           & UINT64_C(0x8080808080808080);
 }
 
 size_t
@@ -240,7 +240,12 @@ utf8_valid(struct str s, bool *cut)
     int length = 1;
 
     while (at < s.n) {
-        while (s.n - at >= 8 && plain_eight(s.p + at))
+        while (s.n - at >= 32
+               && (not_plain(s.p + at) | not_plain(s.p + at + 8)
+                      | not_plain(s.p + at + 16) | not_plain(s.p + at + 24))
+                      == 0)
+            at += 32;
+        while (s.n - at >= 8 && not_plain(s.p + at) == 0)
             at += 8;
         if (at == s.n)
             break;

@@ -231,16 +231,18 @@ valid_utf8_is_told_from_what_is_not(void **state)
 }
 
 static void
-a_nul_byte_ends_what_is_valid_wherever_it_is(void **state)
+a_bad_byte_ends_what_is_valid_wherever_it_is(void **state)
 {
-    char text[40];
+    static const char bad[] = { '\0', '\x80', '\xFF' };
+    char text[100];
 
     (void)state;
-    for (size_t at = 0; at < sizeof text; at++) {
-        memset(text, 'a', sizeof text);
-        text[at] = '\0';
-        assert_int_equal(utf8_valid((struct str){ text, sizeof text }, NULL), at);
-    }
+    for (size_t i = 0; i < sizeof bad; i++)
+        for (size_t at = 0; at < sizeof text; at++) {
+            memset(text, 'a', sizeof text);
+            text[at] = bad[i];
+            assert_int_equal(utf8_valid((struct str){ text, sizeof text }, NULL), at);
+        }
 }
 
 static void
@@ -278,7 +280,7 @@ main(void)
         cmocka_unit_test(what_a_terminal_would_obey_is_escaped),
         cmocka_unit_test(escaping_stops_at_the_buffers_end),
         cmocka_unit_test(valid_utf8_is_told_from_what_is_not),
-        cmocka_unit_test(a_nul_byte_ends_what_is_valid_wherever_it_is),
+        cmocka_unit_test(a_bad_byte_ends_what_is_valid_wherever_it_is),
         cmocka_unit_test(characters_are_counted_and_found),
         cmocka_unit_test(the_clock_goes_forward),
     };
