@@ -2,10 +2,10 @@
  * floor.c: the least that libpq can do of rung's work, to see how far down a time can
  * go.
  *
- *     floor nothing [DIR]     connect and read the ledger; hash every file of DIR
- *     floor files DIR N       DIR's files, each with its row in a transaction, N of
- * them in one Query floor file FILE         one file with its row in a transaction:
- * Queries of 128 KiB floor copy FILE         the same for a file with one COPY
+ *     floor nothing [DIR]   connect and read the ledger; hash every file of DIR
+ *     floor files DIR N     DIR's files, each a transaction with its row, N a Query
+ *     floor file FILE       one file with its row in a transaction, 128 KiB a Query
+ *     floor copy FILE       the same for a file with one COPY
  *
  * It checks nothing, takes no lock, counts no statement, and splits where a line ends
  * in a semicolon: it is no migration runner.  libpq's environment says where to
