@@ -9,7 +9,7 @@ LIBRARY = base checksum source sqlfile lexer cursor kind place window split judg
 	ledger foreign trust session batch settle apply chain undo plan survey kept lock pooler step record review runner \
 	author renumber psql script show
 IMPORT  = text convert marks dialect alembic tables adopt import
-PROGRAM = main commands options help report json github listing compare diff process base_revision throwaway testing terminal
+PROGRAM = main commands options words help progress report json github listing compare diff process base_revision throwaway testing terminal
 
 B      ?= build
 OUT    ?= .

@@ -179,7 +179,7 @@ uint64_t diff_first_line(const char *before, const char *after);
  * or is larger than 16 MiB. */
 char *diff_read_file(const char *directory, const char *name);
 
-/* ---- report.c: what the library tells, as text -------------------------------------
+/* ---- a report: where it goes, and how -----------------------------------------------
  */
 
 /* The job's summary of GitHub Actions, as far as it is written. */
@@ -221,6 +221,19 @@ struct report {
     struct rung_error refusal; /* the first fatal finding, as rung_up sums it up */
     struct summary summary;    /* github.c's */
 };
+
+/* ---- progress.c: what takes long ---------------------------------------------------
+ */
+
+/* Take the line of progress away before anything else is written. */
+void report_clear(struct report *report);
+
+/* Tell that we wait, and what for; how far a file is. */
+void progress_waiting(struct report *report, const struct rung_event *event);
+void progress_lasting(struct report *report, const struct rung_event *event);
+
+/* ---- report.c: what the library tells, as text -------------------------------------
+ */
 
 /* How bad it is. */
 enum level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_NOTICE };
@@ -283,9 +296,6 @@ void report_current(struct report *report, const struct rung_migration *migratio
 
 /* The text that ran: to a file as it is, to a terminal without what it would obey. */
 void report_source(struct report *report, int64_t version, bool down, const char *text);
-
-/* Take the line of progress away before anything else is written. */
-void report_clear(struct report *report);
 
 /* Push out what was written, and keep in mind why that failed. */
 void report_flush(struct report *report);
@@ -397,6 +407,23 @@ void report_event_placed(void *report, const struct rung_event *event);
 
 /* What `repair` will change (the items with a step), on `err`. */
 void report_repairs(struct report *report, const struct rung_list *list);
+
+/* ---- words.c: what was meant ------------------------------------------------------
+ */
+
+#define NEAREST_MOST 24 /* longer words are not compared */
+
+/* The best of the candidates seen so far; begins as zeros. */
+struct nearest {
+    const char *word;
+    size_t distance;
+};
+
+/* Is this candidate near to what was typed, and nearer than the others? */
+void words_consider(struct nearest *best, const char *typed, const char *candidate);
+
+/* What `rung NAME` of another tool is here: a hint.  False: none that we know. */
+bool words_translate(const char *name, struct rung_error *err);
 
 /* ---- options.c: the command line --------------------------------------------------
  */

@@ -1,8 +1,8 @@
 /*
  * options.c: the command line, read by a table.
  *
- * Owns the option table, from which the parser and --help are made, and the words of
- * other tools.  The command table is commands.c's.
+ * Owns the option table, from which the parser and --help are made.  The command table
+ * is commands.c's.
  *
  * Invariant: no value of an option or argument that may hold a password gets into a
  * message, and a connection string does not stay in argv.
@@ -136,33 +136,6 @@ static const struct option {
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS <= 64, "cli.given has a bit for each");
 
-/* What other tools call it, and what rung does. */
-static const struct {
-    const char *word, *ours;
-} foreign[] = {
-    { "apply", "up" },
-    { "check", "verify" },
-    { "create", "new NAME" },
-    { "deploy", "up" },
-    { "downgrade", "down" },
-    { "force", "repair VERSION --reason TEXT" },
-    { "generate", "new NAME" },
-    { "goto", "up VERSION" },
-    { "head", "current" },
-    { "info", "status" },
-    { "latest", "up" },
-    { "log", "history" },
-    { "migrate", "up" },
-    { "rebase", "renumber" },
-    { "reset", "down --all" },
-    { "revert", "down" },
-    { "rollback", "down" },
-    { "run", "up" },
-    { "undo", "down" },
-    { "upgrade", "up" },
-    { "validate", "verify" },
-};
-
 /* ---- errors ---------------------------------------------------------------------- */
 
 bool
@@ -208,64 +181,6 @@ shown(char *buffer, size_t size, const char *text)
 
 #define SHOWN_BYTES 68
 
-/* ---- the nearest word ------------------------------------------------------------ */
-
-#define NEAREST_MOST 24 /* longer words are not compared */
-
-static size_t
-least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/*
- * How many letters must be put in, left out, replaced or swapped with their neighbour
- * to make `b` of `a` (Damerau-Levenshtein, optimal string alignment).
- */
-static size_t
-distance(const char *a, const char *b)
-{
-    size_t d[NEAREST_MOST + 1][NEAREST_MOST + 1];
-    size_t n = strlen(a), m = strlen(b);
-
-    if (n > NEAREST_MOST || m > NEAREST_MOST)
-        return SIZE_MAX;
-    for (size_t i = 0; i <= n; i++)
-        d[i][0] = i;
-    for (size_t j = 0; j <= m; j++)
-        d[0][j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        for (size_t j = 1; j <= m; j++) {
-            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
-                least(d[i - 1][j], d[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
-        }
-    }
-    return d[n][m];
-}
-
-/* The best of the candidates seen so far. */
-struct nearest {
-    const char *word;
-    size_t distance;
-};
-
-static void
-consider(struct nearest *best, const char *typed, const char *candidate)
-{
-    size_t n = strlen(typed);
-    size_t d = distance(typed, candidate);
-
-    if (n >= 3 && strncmp(typed, candidate, n) == 0)
-        d = 1; /* its beginning */
-    if (d <= (n < 3   ? 1
-              : n < 6 ? 2
-                      : 3)
-        && d < n && (best->word == NULL || d < best->distance))
-        *best = (struct nearest){ candidate, d };
-}
-
 /* ---- values ---------------------------------------------------------------------- */
 
 const char *
@@ -274,6 +189,14 @@ cli_environment(const char *name)
     const char *value = getenv(name);
 
     return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+static bool
+is_file_name(const char *text)
+{
+    size_t n = strlen(text);
+
+    return n > 4 && strcmp(text + n - 4, ".sql") == 0;
 }
 
 bool
@@ -288,11 +211,13 @@ cli_read_version(const char *text, int64_t *version, struct rung_error *err)
     }
     digits = strspn(text, "0123456789");
     if (digits == 0 || text[digits] != '\0') {
-        if (may_show(text))
+        if (may_show(text) && !is_file_name(text))
             return cli_fail(
                 err, "VERSION is a number such as 7 or 007, not \"%s\"", text);
         cli_fail(err, "VERSION is a number such as 7 or 007");
-        return cli_hint(err, "A connection string goes with -d.");
+        return cli_hint(err,
+            is_file_name(text) ? "Of a file it is the number that its name begins with."
+                               : "A connection string goes with -d.");
     }
     if (digits > 18)
         return cli_fail(err, "VERSION has at most 18 digits, not %zu", digits);
@@ -509,7 +434,7 @@ unknown_option(const char *name, struct rung_error *err)
     struct nearest best = { NULL, 0 };
 
     for (size_t i = 0; i < OPTIONS; i++)
-        consider(&best, name, options[i].name);
+        words_consider(&best, name, options[i].name);
     cli_fail(err, "unknown option --%s", name);
     if (best.word != NULL)
         return cli_hint(err, "Did you mean --%s?", best.word);
@@ -526,7 +451,8 @@ take_long(struct cli *cli, char ***arg, struct rung_error *err)
     char name[NEAREST_MOST + 3];
 
     /* One that is longer than any option may be cut: it stays unknown. */
-    (void)snprintf(name, sizeof name, "%.*s", (int)least(n, sizeof name), text);
+    (void)snprintf(
+        name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name), text);
     for (size_t i = 0; i < OPTIONS; i++) {
         char dashed[NEAREST_MOST + 5];
 
@@ -578,19 +504,6 @@ take_letters(struct cli *cli, char ***arg, struct rung_error *err)
 
 /* ---- commands -------------------------------------------------------------------- */
 
-/* What `rung NAME` of another tool is here. */
-static bool
-translate(const char *name, struct rung_error *err)
-{
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
-        if (strcmp(name, foreign[i].word) != 0)
-            continue;
-        cli_hint(err, "In rung that is `rung %s`.", foreign[i].ours);
-        return true;
-    }
-    return false;
-}
-
 const struct command *
 cli_find_command(
     const struct command *commands, const char *name, struct rung_error *err)
@@ -603,7 +516,7 @@ cli_find_command(
             command = c;
         if (strcmp(c->name, name) == 0)
             return command;
-        consider(&best, name, c->name);
+        words_consider(&best, name, c->name);
     }
     if (!may_show(name)) {
         cli_fail(err, "the first argument is no command");
@@ -612,7 +525,7 @@ cli_find_command(
         return NULL;
     }
     cli_fail(err, "unknown command \"%s\"", name);
-    if (translate(name, err))
+    if (words_translate(name, err))
         return NULL;
     if (best.word != NULL)
         cli_hint(err, "Did you mean `rung %s`?", best.word);

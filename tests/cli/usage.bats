@@ -91,6 +91,9 @@ refused() {
         refused "unknown command \"$word\"" 'In rung that is `rung down`.' -- "$word"
     done
     refused 'unknown command "validate"' 'In rung that is `rung verify`.' -- validate
+    refused 'unknown command "init"' 'In rung that is `rung new NAME`.' -- init
+    refused 'unknown command "version"' \
+        'In rung that is `rung --version`, or of the database `rung current`.' -- version
     refused 'unknown command "goto"' 'In rung that is `rung up VERSION`.' -- goto 3
     refused 'unknown command "create"' 'In rung that is `rung new NAME`.' -- create x
     refused 'unknown command "force"' 'In rung that is `rung repair VERSION --reason TEXT`.' \
@@ -117,6 +120,10 @@ refused() {
     migration 001_a <<<'CREATE TABLE a ();'
     refused 'VERSION is a number such as 7 or 007, not "7x"' -- up 7x
     refused 'VERSION is a number such as 7 or 007, not "latest"' -- plan latest
+    refused 'VERSION is a number such as 7 or 007' \
+        'Of a file it is the number that its name begins with.' -- show migrations/001_a.sql
+    refused 'VERSION is a number such as 7 or 007' 'A connection string goes with -d.' -- \
+        up postgresql:///app
     refused 'VERSION has at most 18 digits, not 19' -- up 1000000000000000000
     refused '--lock-timeout: "5 s" is no time' \
         'Write 500ms, 10s, 5min or 1h; a plain number is seconds.' -- \
