@@ -18,6 +18,23 @@ running_statement(const struct rung_migration *m)
     return strtoull(m->note + 10, NULL, 10);
 }
 
+/* Who may not write the ledger is told what is missing; of two tables it is not known
+ * which one it was. */
+static bool
+explain_denied(const struct survey *s, struct rung_error *err)
+{
+    char name[4 * NAME_BYTES + 8], user[2 * NAME_BYTES + 3];
+
+    if (strcmp(err->sqlstate, "42501") != 0)
+        return false;
+    err->code = RUNG_DRIFT;
+    if (s->kept.oid != 0)
+        return false;
+    return err_hint(err, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;",
+        ledger_shown(&s->ledger, name, sizeof name),
+        ledger_quote(user, sizeof user, s->ledger.user));
+}
+
 /* Send what was gathered as one transaction of ours. */
 static bool
 commit_rows(struct survey *s, PQExpBuffer rows, struct rung_error *err)
@@ -37,7 +54,7 @@ commit_rows(struct survey *s, PQExpBuffer rows, struct rung_error *err)
     if (!ok)
         pg_roll_back(&s->pg);
     termPQExpBuffer(&sql);
-    return ok;
+    return ok || explain_denied(s, err);
 }
 
 /* What became of an unfinished file, or of an unfinished undo. */

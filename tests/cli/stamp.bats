@@ -136,3 +136,24 @@ existing_database() {
     assert_sql "SELECT to_regclass('b')" ''
     assert_applied 1
 }
+
+@test "who may not write the ledger is told what is missing, by stamp and by repair" {
+    local role=${PGDATABASE}_reader
+    migration 001_a <<<'CREATE TABLE a ();'
+    run_rung up
+    sql "CREATE ROLE \"$role\" LOGIN; GRANT SELECT ON schema_migrations TO \"$role\""
+    migration 002_b <<<'CREATE TABLE b ();'
+    use_database "$PGDATABASE" "$role"
+    run_rung stamp --all
+    assert_status 3
+    assert_out ''
+    assert_err "rung: error: permission denied for table schema_migrations
+hint: GRANT SELECT, INSERT, UPDATE, DELETE ON public.schema_migrations TO $role;  [42501]"
+    echo '-- edited' >>migrations/001_a.sql
+    run_rung repair --reason why --yes -q
+    assert_status 3
+    assert_err_has "hint: GRANT SELECT, INSERT, UPDATE, DELETE ON public.schema_migrations TO $role;"
+    use_database "$PGDATABASE"
+    assert_applied 1
+    sql "DROP OWNED BY \"$role\"; DROP ROLE \"$role\""
+}
