@@ -434,13 +434,6 @@ look_at_edit(struct comparison *c, const struct rung_migration *m,
 /* ---- what is gone, and what is new ------------------------------------------------
  */
 
-/* Was it here once, and is no more? */
-static bool
-is_gone(const struct comparison *c, const struct base_file *file)
-{
-    return !file->since && now_named(c, file->name) == NULL;
-}
-
 /* Is there a file with those bytes that the revision does not have? */
 static const struct rung_migration *
 renamed_to(const struct comparison *c, const struct base_file *file)
@@ -450,6 +443,14 @@ renamed_to(const struct comparison *c, const struct base_file *file)
             && tree_find(&c->tree, c->list->items[i].filename) == NULL)
             return &c->list->items[i];
     return NULL;
+}
+
+/* Was it here once, under that name, and is no more? */
+static bool
+is_gone(const struct comparison *c, const struct base_file *file)
+{
+    return now_named(c, file->name) == NULL
+           && (!file->since || renamed_to(c, file) != NULL);
 }
 
 static void
@@ -478,7 +479,8 @@ static bool
 is_renamed(const struct comparison *c, const struct rung_migration *m)
 {
     for (size_t i = 0; i < c->tree.n; i++)
-        if (c->tree.files[i].oid[0] != '\0' && is_gone(c, &c->tree.files[i])
+        if (c->tree.files[i].oid[0] != '\0'
+            && now_named(c, c->tree.files[i].name) == NULL
             && renamed_to(c, &c->tree.files[i]) == m)
             return true;
     return false;
@@ -487,7 +489,7 @@ is_renamed(const struct comparison *c, const struct rung_migration *m)
 static void
 look_at_new(struct comparison *c, const struct rung_migration *m)
 {
-    char message[700], hint[300];
+    char message[700], hint[1200];
 
     if (c->newest == NULL || m->version > c->newest->version || is_renamed(c, m))
         return;
@@ -495,8 +497,8 @@ look_at_new(struct comparison *c, const struct rung_migration *m)
         m->version == c->newest->version ? "as" : "below", c->base, c->newest->name);
     (void)snprintf(hint, sizeof hint,
         "Give it, and its down file, a number above %" PRId64
-        ": where %s is merged it may be applied already.",
-        c->newest->version, c->base);
+        ": where %s is merged it may be applied already. `rung renumber --base %s` does.",
+        c->newest->version, c->base, c->base);
     tell(c, m, m->filename, 0, message, hint);
 }
 
@@ -560,4 +562,36 @@ base_compare(struct report *report, const struct rung_list *list, const char *ba
     free(c.oids);
     free(c.hashed);
     return ok;
+}
+
+bool
+base_list(const char *directory, const char *base, int wake_fd,
+    struct base_names *names, struct rung_error *err)
+{
+    const struct rung_list list = { .directory = directory };
+    struct comparison c = { .list = &list, .base = base, .wake_fd = wake_fd };
+    bool ok;
+
+    *names = (struct base_names){ .names = NULL };
+    forget_caller();
+    ok = find_commit(&c, err) && tree_list(&c, c.commit, &c.tree, err);
+    if (ok)
+        names->names = calloc(c.tree.n + 1, sizeof *names->names);
+    if (ok && names->names == NULL)
+        ok = out_of_memory(err);
+    for (size_t i = 0; ok && i < c.tree.n; i++)
+        names->names[i] = c.tree.files[i].name;
+    if (ok) {
+        names->text = c.tree.names;
+        c.tree.names = NULL;
+    }
+    tree_free(&c.tree);
+    return ok;
+}
+
+void
+base_free(struct base_names *names)
+{
+    free(names->names);
+    free(names->text);
 }

@@ -152,6 +152,17 @@ struct report;
 bool base_compare(struct report *report, const struct rung_list *list, const char *base,
     int wake_fd, size_t *found, struct rung_error *err);
 
+/* The names of its migrations; the last is followed by NULL. */
+struct base_names {
+    const char **names;
+    char *text; /* where they are */
+};
+
+/* The same errors.  Free with base_free, also after a failure. */
+bool base_list(const char *directory, const char *base, int wake_fd,
+    struct base_names *names, struct rung_error *err);
+void base_free(struct base_names *names);
+
 /* ---- diff.c: what differs between two texts ----------------------------------------
  */
 

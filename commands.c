@@ -468,10 +468,18 @@ run_new(const struct cli *cli, struct report *report)
 static int
 run_renumber(const struct cli *cli, struct report *report)
 {
+    struct rung_options options = cli->library;
+    struct base_names settled = { .names = NULL };
     struct rung_error err;
     struct rung_result result;
+    bool ok =
+        cli->base == NULL
+        || base_list(options.directory, cli->base, options.wake_fd, &settled, &err);
 
-    if (!rung_renumber(&cli->library, is_offline(cli), &result, &err))
+    options.settled = settled.names;
+    ok = ok && rung_renumber(&options, is_offline(cli), &result, &err);
+    base_free(&settled);
+    if (!ok)
         return fail(report, &err);
     report_result(report, &result, "nothing to renumber", report->verbose);
     return RUNG_OK;
@@ -618,7 +626,8 @@ const struct command cli_commands[] = {
         "Renames unapplied files whose number another file has, or that come below what\n"
         "is applied, to the next free number; down files and SHA256SUMS go along.\n"
         "Connects as `rung verify` does; without a database only collisions are settled,\n"
-        "and the file that came later moves.\n",
+        "and the file that came later moves.  --base REV names the branch that is merged\n"
+        "into: its files keep their numbers, and others move above them.\n",
         run_renumber },
     { "sum", FOR_SUM, NULL, "write SHA256SUMS",
         "Writes SHA256SUMS beside the files, for `sha256sum -c SHA256SUMS` and `rung\n"

@@ -37,6 +37,7 @@ struct move {
 
 struct moves {
     struct survey survey;
+    int64_t newest_settled; /* of options->settled */
     struct move *list;
     size_t n;
 };
@@ -86,7 +87,7 @@ likeness(const struct sqlfile *file, const struct ledger_row *row)
  * on: it is taken out again. */
 static bool
 spare_applied(struct moves *moves, size_t first, const struct ledger_row *row,
-    struct rung_error *err)
+    const char **applied, struct rung_error *err)
 {
     size_t best = first;
     char recorded[FILE_NAME_ROOM];
@@ -101,7 +102,48 @@ spare_applied(struct moves *moves, size_t first, const struct ledger_row *row,
                 str_of(row->filename == NULL ? "" : row->filename)));
         return err_hint(err, "Give the one that is applied its recorded name back.");
     }
+    *applied = moves->list[best].file->name;
     moves->list[best] = moves->list[--moves->n];
+    return true;
+}
+
+static bool
+is_settled(const struct moves *moves, const char *name)
+{
+    const char *const *at = moves->survey.options->settled;
+
+    while (at != NULL && *at != NULL)
+        if (strcmp(*at++, name) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Of the files of one version, in the list from `first` on, those that another branch
+ * has are taken out again.  False when one was, and another one is applied here.
+ */
+static bool
+spare_settled(struct moves *moves, size_t first, const char *applied, bool *found,
+    struct rung_error *err)
+{
+    size_t n = first;
+
+    *found = applied != NULL && is_settled(moves, applied);
+    for (size_t i = first; i < moves->n; i++) {
+        const char *name = moves->list[i].file->name;
+
+        if (!is_settled(moves, name)) {
+            moves->list[n++] = moves->list[i];
+            continue;
+        }
+        *found = true;
+        if (applied == NULL)
+            continue;
+        err_set(err, RUNG_DRIFT, "%s is applied here, and %s keeps that number",
+            applied, name);
+        return err_hint(err, "Undo it with `rung down`, renumber, and apply it again.");
+    }
+    moves->n = n;
     return true;
 }
 
@@ -131,16 +173,22 @@ see_applied(struct moves *moves, struct sqlfile *file, const struct ledger_row *
     return true;
 }
 
-/* The up files [first, end) of one version: which of them must go? */
+/* The up files [first, end) of one version: which of them must go?  Beside another
+ * branch's files, what stands behind one of ours that goes may need it, and goes too.
+ */
 static bool
 see_version(struct moves *moves, size_t first, size_t end, struct rung_error *err)
 {
     struct sqlfile *const *files = moves->survey.dir.files;
     const struct ledger_rows *rows = &moves->survey.rows;
     const struct ledger_row *row = survey_row(&moves->survey, files[first]->version);
-    bool late = rows->n > 0 && files[first]->version < rows->rows[rows->n - 1].version;
+    bool late = (rows->n > 0 && files[first]->version < rows->rows[rows->n - 1].version)
+                || files[first]->version <= moves->newest_settled
+                || (moves->newest_settled != RUNG_NO_VERSION && moves->n > 0);
     size_t before = moves->n;
     struct sqlfile *only = NULL;
+    const char *applied = NULL;
+    bool settled;
 
     for (size_t i = first; i < end; i++) {
         if (files[i]->type != SQLFILE_UP)
@@ -155,10 +203,13 @@ see_version(struct moves *moves, size_t first, size_t end, struct rung_error *er
         moves->n--;
         return see_applied(moves, only, row, err);
     }
-    if (row != NULL && !spare_applied(moves, before, row, err))
+    if ((row != NULL && !spare_applied(moves, before, row, &applied, err))
+        || !spare_settled(moves, before, applied, &settled, err))
         return false;
+    if (moves->n == before)
+        return true;
     qsort(moves->list + before, moves->n - before, sizeof *moves->list, compare_moves);
-    if (row == NULL && !late) { /* the first one keeps the number */
+    if (row == NULL && !late && !settled) { /* the first one keeps the number */
         memmove(moves->list + before, moves->list + before + 1,
             (moves->n - before - 1) * sizeof *moves->list);
         moves->n--;
@@ -217,11 +268,25 @@ find_followers(struct moves *moves, struct rung_error *err)
     return true;
 }
 
+/* RUNG_NO_VERSION is below all. */
+static int64_t
+newest_of(const char *const *names)
+{
+    int64_t newest = RUNG_NO_VERSION, version;
+    bool down;
+
+    for (; names != NULL && *names != NULL; names++)
+        if (rung_file_name(*names, &version, &down) && version > newest)
+            newest = version;
+    return newest;
+}
+
 static bool
 find_moves(struct moves *moves, struct rung_error *err)
 {
     const struct sqldir *dir = &moves->survey.dir;
 
+    moves->newest_settled = newest_of(moves->survey.options->settled);
     moves->list = calloc(dir->n + 1, sizeof *moves->list);
     if (moves->list == NULL)
         return err_memory(err);
@@ -333,7 +398,13 @@ plan_moves(struct moves *moves, struct rung_error *err)
 {
     const struct survey *s = &moves->survey;
     struct numbering numbering = numbering_of(&s->dir);
+    const char *const *settled = s->options->settled;
+    int64_t version;
+    bool down;
 
+    for (; settled != NULL && *settled != NULL; settled++)
+        if (rung_file_name(*settled, &version, &down))
+            numbering_take(&numbering, version, *settled);
     for (size_t i = 0; i < s->rows.n; i++)
         numbering_take(&numbering, s->rows.rows[i].version, s->rows.rows[i].filename);
     for (size_t i = 0; i < moves->n; i++) {

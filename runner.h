@@ -197,7 +197,10 @@ struct rung_options {
     bool one_transaction;    /* all pending files in one */
     bool keep_source;        /* keep the text of files beside the ledger */
     bool from_ledger;        /* down: where a file is missing, take the kept text */
-    const char *role;        /* run the files as this role; NULL: as the user */
+    const char *const
+        *settled;     /* renumber: names of files that keep their numbers, as
+                         another branch has them; ends with NULL; NULL: none */
+    const char *role; /* run the files as this role; NULL: as the user */
     int wake_fd; /* becomes readable (or is not open) to cancel the call, at any moment
                     and from any thread: a pipe, an eventfd.  Never read.  -1: none */
     void (*on_event)(void *arg, const struct rung_event *event); /* NULL: none */
@@ -338,7 +341,9 @@ bool rung_new(const struct rung_options *options, const char *name, bool down,
  * Give every unapplied file that collides with another or comes late the next free
  * number; its down file and SHA256SUMS go along.  An event RUNG_EVENT_DONE for each has
  * the old name in `message` and the new one in `path`.  `offline`: nothing is known to
- * be applied, so only collisions are settled: the file that came later is moved.  One
+ * be applied, so only collisions are settled: the file that came later is moved.  What
+ * options->settled names stays; who has a number up to the newest of it comes late, and
+ * takes the unapplied ones behind it along. One
  * that was recorded while it held no statement is moved, too, if it was filled since;
  * what it held then stays under the old name.  All are renamed or none.
  */

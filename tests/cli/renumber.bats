@@ -150,3 +150,113 @@ applied() {
     assert_status 1
     assert_err_has 'cannot rename "migrations/001_b.sql": Permission denied'
 }
+
+# ---- --base --------------------------------------------------------------------------
+
+git_() {
+    git -c user.name=T -c user.email=t@localhost -c init.defaultBranch=main "$@" 3>&- 4>&-
+}
+
+commit() {
+    git_ add -A migrations && git_ commit -q -m "$1"
+}
+
+# A branch with two files of ours, the second of which needs the first; main has taken
+# the first one's number meanwhile.
+two_branches() {
+    export GIT_CONFIG_NOSYSTEM=1
+    git_ init -q .
+    migration 006_old <<<'SELECT 6;'
+    commit old
+    git_ checkout -q -b feature
+    migration 007_mine <<<'CREATE TABLE mine ();'
+    migration 007_mine.down <<<'DROP TABLE mine;'
+    migration 008_mine_too <<<'ALTER TABLE mine ADD n int;'
+    commit mine
+    git_ checkout -q main
+    migration 007_theirs <<<'SELECT 7;'
+    commit theirs
+    git_ checkout -q feature
+}
+
+renumbered='006_old.sql
+007_theirs.sql
+009_mine.down.sql
+009_mine.sql
+010_mine_too.sql'
+
+@test "--base: the other branch's file stays, though the merge has just written it" {
+    two_branches
+    git_ merge -q --no-edit main
+    touch -d '2001-01-01' migrations/*mine*
+    run_rung renumber --offline --base main
+    assert_status 0
+    assert_lines "$out" 'renamed 007_mine.sql to 009_mine.sql' \
+        'renamed 008_mine_too.sql to 010_mine_too.sql'
+    assert_err ''
+    assert_equal "$(ls migrations)" "$renumbered"
+    run_rung verify --offline --base main
+    assert_status 0
+    run_rung renumber --offline --base main
+    assert_status 0
+    assert_out ''
+}
+
+@test "--base: before the merge, what the other branch has taken is known, too" {
+    two_branches
+    run_rung verify --offline --base main
+    assert_status 3
+    assert_out_has 'where main is merged it may be applied already. `rung renumber --base main` does.'
+    run_rung renumber --offline --base main
+    assert_status 0
+    commit renumbered
+    git_ merge -q --no-edit main
+    assert_equal "$(ls migrations)" "$renumbered"
+}
+
+@test "--base: ours is applied already: undo it first" {
+    two_branches
+    run_rung up
+    assert_applied 6 7 8
+    git_ merge -q --no-edit main
+    run_rung renumber --base main
+    assert_status 3
+    assert_out ''
+    assert_lines "$err" \
+        'rung: error: 007_mine.sql is applied here, and 007_theirs.sql keeps that number' \
+        'hint: Undo it with `rung down`, renumber, and apply it again.'
+    assert_equal "$(ls migrations)" "$(printf '%s\n' 006_old.sql 007_mine.down.sql 007_mine.sql \
+        007_theirs.sql 008_mine_too.sql)"
+}
+
+@test "--base: what the other branch has applied here stays, and ours moves" {
+    two_branches
+    git_ checkout -q main
+    run_rung up
+    git_ checkout -q feature && git_ merge -q --no-edit main
+    run_rung renumber --base main
+    assert_status 0
+    assert_equal "$(ls migrations)" "$renumbered"
+    run_rung up
+    assert_status 0
+    assert_applied 6 7 9 10
+}
+
+@test "--base: a revision that is not there is exit 2, and nothing moves" {
+    two_branches
+    git_ merge -q --no-edit main
+    run_rung renumber --offline --base nosuch
+    assert_status 2
+    assert_out ''
+    assert_err_has 'rung: error: git has no revision "nosuch"'
+    [ -e migrations/007_mine.sql ]
+}
+
+@test "renamed to another number, what the revision has got since is named" {
+    two_branches
+    git_ merge -q --no-edit --no-commit main
+    mv migrations/007_theirs.sql migrations/009_theirs.sql
+    run_rung verify --offline --base main
+    assert_status 3
+    assert_out_has 'migrations/009_theirs.sql: error: renamed: main has it as 007_theirs.sql'
+}
