@@ -110,7 +110,7 @@ bool checksum_hex(
 /* Is this a SHA-256 in text, 64 hex digits of either case? */
 bool checksum_is_hex(struct str text);
 
-/* ---- sqlfile.c: the directory, names, and the bytes of a file -------------------- */
+/* ---- sqlfile.c: the directory, and names ----------------------------------------- */
 
 enum sqlfile_type {
     SQLFILE_UP,
@@ -223,6 +223,8 @@ struct str sqlfile_title(struct str name);
  */
 bool sqlfile_line_endings_only(struct sqldir *dir, struct sqlfile *file,
     const char *checksum, struct rung_error *err);
+
+/* ---- source.c: the bytes of a file ----------------------------------------------- */
 
 /*
  * "directory/name" fit to be shown: escaped, no doubled slash; of a very long directory
@@ -1245,6 +1247,13 @@ enum settled settle_statement(struct pg *pg, const struct statement *stmt, bool 
 bool settle_check_index(
     struct pg *pg, const struct statement *stmt, struct rung_error *err);
 
+/* ---- kept.c: the SQL of the texts that are kept --------------------------------- */
+
+/* Append nothing for a file of more than 1 MiB. */
+bool kept_sql_insert(PQExpBuffer sql, const struct ledger *kept,
+    const struct sqldir *dir, struct sqlfile *file, struct rung_error *err);
+void kept_sql_delete(PQExpBuffer sql, const struct ledger *kept, int64_t version);
+
 /* ---- apply.c, chain.c: one file into one database ------------------------------- */
 
 enum apply_end {
@@ -1390,7 +1399,7 @@ const struct ledger_row *survey_row(const struct survey *s, int64_t version);
 /* Give the list to the caller, who frees it; the survey may be closed. */
 void survey_give_list(struct survey *s, struct rung_list *list);
 
-/* ---- kept.c: the text of files, kept beside the ledger -------------------------- */
+/* ---- kept.c: their table, beside the ledger -------------------------------------- */
 
 /* Look for the table: s->kept.oid is 0 when it is not there. */
 bool kept_find(struct survey *s, struct rung_error *err);
@@ -1400,11 +1409,6 @@ bool kept_look(struct survey *s, struct rung_error *err);
 
 /* Under the lock: create it, or refuse it. */
 bool kept_prepare(struct survey *s, struct rung_error *err);
-
-/* Append nothing for a file of more than 1 MiB. */
-bool kept_sql_insert(PQExpBuffer sql, const struct ledger *kept,
-    const struct sqldir *dir, struct sqlfile *file, struct rung_error *err);
-void kept_sql_delete(PQExpBuffer sql, const struct ledger *kept, int64_t version);
 
 /* *text is the caller's to free; NULL: not kept.  RUNG_DRIFT: not what was applied. */
 bool kept_fetch(
