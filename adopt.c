@@ -261,17 +261,31 @@ same_name(struct keep *keep, const char *title, const char *name)
                str_of(plain_title(keep, theirs, name)));
 }
 
+/* What a row calls its file. */
+struct wanted {
+    const char *key, *name; /* name NULL: not recorded */
+    char fit[TITLE_ROOM];   /* the key as a title begins with it */
+};
+
+static struct wanted
+want(const char *key, const char *name)
+{
+    struct wanted wanted = { .key = key, .name = name };
+
+    convert_title(wanted.fit, key, TITLE_ROOM);
+    return wanted;
+}
+
 /* Does the file's title begin with the key?  Then *rest is what follows. */
 static bool
-begins_with_key(const struct claim *claim, const char *key, const char **rest)
+begins_with_key(
+    const struct claim *claim, const struct wanted *wanted, const char **rest)
 {
-    char fit[TITLE_ROOM];
-    struct str title = str_of(claim->title), wanted;
+    struct str fit = str_of(wanted->fit);
 
-    wanted = str_of(convert_title(fit, key, TITLE_ROOM));
-    if (!str_starts(title, wanted))
+    if (!str_starts(str_of(claim->title), fit))
         return false;
-    *rest = claim->title + wanted.n;
+    *rest = claim->title + fit.n;
     if (**rest == '_')
         ++*rest;
     else if (**rest != '\0')
@@ -289,30 +303,31 @@ is_number(const char *key)
  */
 static bool
 fits(struct state *s, const struct claim *claim, bool renumbered, bool whole,
-    const char *key, const char *name)
+    const struct wanted *wanted)
 {
     const char *rest = claim->title;
     bool hit;
 
     if (claim->revision != NULL)
-        return strcmp(claim->revision, key) == 0;
-    hit = renumbered ? begins_with_key(claim, key, &rest)
-                     : is_number(key) && convert_compare(claim->key, key) == 0;
+        return strcmp(claim->revision, wanted->key) == 0;
+    hit = renumbered
+              ? begins_with_key(claim, wanted, &rest)
+              : is_number(wanted->key) && convert_compare(claim->key, wanted->key) == 0;
     if (s->history.tool->bare_names)
         rest += strspn(rest, "0123456789._- ");
-    return hit && (!whole || *rest == '\0') && same_name(&s->keep, rest, name);
+    return hit && (!whole || *rest == '\0') && same_name(&s->keep, rest, wanted->name);
 }
 
 /* The file of a row; NULL: there is none.  Several may have one name (a change that was
  * reworked): then the first that is not taken yet.  One whose title is the key is meant
  * rather than one whose title only begins with it. */
 static struct claim *
-find_claim(struct state *s, bool renumbered, const char *key, const char *name)
+find_claim(struct state *s, bool renumbered, const struct wanted *wanted)
 {
     for (int whole = renumbered ? 1 : 0; whole >= 0; whole--)
         for (size_t i = 0; i < s->n; i++)
             if (!s->claims[i].applied
-                && fits(s, &s->claims[i], renumbered, whole == 1, key, name))
+                && fits(s, &s->claims[i], renumbered, whole == 1, wanted))
                 return &s->claims[i];
     return NULL;
 }
@@ -359,13 +374,13 @@ find_out_numbering(struct state *s, const PGresult *res)
         return;
     }
     for (int i = 0; i < PQntuples(res); i++) {
-        const char *key = PQgetvalue(res, i, 0);
-        const char *name = PQgetisnull(res, i, 1) ? NULL : PQgetvalue(res, i, 1);
+        struct wanted wanted = want(PQgetvalue(res, i, 0),
+            PQgetisnull(res, i, 1) ? NULL : PQgetvalue(res, i, 1));
 
         if (!PQgetisnull(res, i, 6))
             continue;
-        kept += find_claim(s, false, key, name) != NULL;
-        renumbered += find_claim(s, true, key, name) != NULL;
+        kept += find_claim(s, false, &wanted) != NULL;
+        renumbered += find_claim(s, true, &wanted) != NULL;
     }
     s->renumbered = kept == 0 && renumbered == 0 ? look_renumbered(s)
                                                  : renumbered > 0 && renumbered >= kept;
@@ -511,6 +526,7 @@ note_for(struct state *s)
 static bool
 claim_row(struct state *s, const struct history_row *row, struct rung_error *err)
 {
+    struct wanted wanted = want(row->key, row->name);
     struct claim *claim;
 
     if (row->flag != NULL && strcmp(row->flag, "ignored") == 0)
@@ -530,7 +546,7 @@ claim_row(struct state *s, const struct history_row *row, struct rung_error *err
             row->flag);
         return err_hint(err, "Mend that with %s first.", s->history.owner->name);
     }
-    claim = find_claim(s, s->renumbered, row->key, row->name);
+    claim = find_claim(s, s->renumbered, &wanted);
     if (claim == NULL)
         unknown_row(s, row);
     if (s->history.tool->reach == REACH_UP_TO
@@ -571,8 +587,10 @@ read_revisions(struct state *s, struct rung_error *err)
 static struct claim *
 find_revision(struct state *s, const char *revision)
 {
+    struct wanted wanted = want(revision, NULL);
+
     for (size_t i = 0; i < s->n; i++)
-        if (fits(s, &s->claims[i], s->renumbered, false, revision, NULL))
+        if (fits(s, &s->claims[i], s->renumbered, false, &wanted))
             return &s->claims[i];
     return NULL;
 }
