@@ -169,8 +169,14 @@ leading_key(const char *title)
 static bool
 list_files(struct state *s, struct rung_error *err)
 {
-    if (!sqldir_open(&s->dir, s->wish->options->directory, err)
-        || !sqldir_hash(&s->dir, false, err))
+    if (!sqldir_open(&s->dir, s->wish->options->directory, err)) {
+        if (err->code == RUNG_USAGE)
+            err_hint(err,
+                "Convert the tool's files first, `rung-import files --from TOOL SOURCE "
+                "--write`, or say with -m where rung's are.");
+        return false;
+    }
+    if (!sqldir_hash(&s->dir, false, err))
         return false;
     s->claims = keep_room(&s->keep, (s->dir.n + 1) * sizeof *s->claims);
     for (size_t i = 0; s->claims != NULL && i < s->dir.n; i++) {

@@ -639,6 +639,14 @@ recorded 3_three.sql (no time is known)'
     assert_err_has 'the ledger has another 1_one.sql already: its checksum differs'
 }
 
+@test "history before files says what comes first" {
+    rmdir migrations
+    run_import history --from goose
+    assert_status 2
+    assert_err 'rung-import: error: no such directory: "migrations"
+hint: Convert the tool'"'"'s files first, `rung-import files --from TOOL SOURCE --write`, or say with -m where rung'"'"'s are.'
+}
+
 @test "no table, several tables, another tool's, a name of one's own" {
     migration 1_one <<<"$one"
     run_import history
