@@ -24,7 +24,7 @@ UNIT_TESTS      = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/t
 
 SOURCES  = $(addsuffix .c,$(call present,$(LIBRARY) $(PROGRAM) $(IMPORT))) $(wildcard tests/unit/*.c tests/fault/*.c tests/fuzz/*.c tests/bench/*.c) \
 	tests/oracle/oracle.c tests/oracle/parser.c
-HEADERS  = $(wildcard *.h tests/unit/*.h tests/fuzz/*.h tests/oracle/*.h)
+HEADERS  = $(wildcard *.h tests/lib/*.h tests/unit/*.h tests/fuzz/*.h tests/oracle/*.h)
 SCRIPTS  = $(wildcard scripts/* .ci/run tests/run tests/fault/crash tests/fault/restart tests/fuzz/run tests/oracle/run tests/lib/*.sh tests/lib/*.bash)
 
 # Include PostgreSQL's own headers, or ours where it is installed: clang-tidy finds neither.
@@ -247,7 +247,7 @@ compile_commands.json: Makefile $(SOURCES) ## for clang-tidy, clangd and editors
 crash: all $(B)/tests/proxy ## strike at every message of a run (long); CRASH='--every 23'
 	RUNG=$(abspath $(OUT)/rung) PROXY=$(abspath $(B)/tests/proxy) tests/fault/crash $(CRASH)
 
-$(B)/tests/proxy: tests/fault/proxy.c $(B)/command
+$(B)/tests/proxy: tests/fault/proxy.c tests/lib/sockets.h $(B)/command
 	@mkdir -p $(@D)
 	$(call say,compile)$(COMPILE) $(OURS_LINK) $(LDFLAGS) -o $@ $<
 

@@ -18,24 +18,13 @@
  *
  * One thread; bytes are passed on as they come, whatever they mean.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "../lib/sockets.h"
+
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define CONNECTIONS 64
 #define PIECE 65536
@@ -74,7 +63,6 @@ struct connection {
 static struct connection connections[CONNECTIONS];
 static unsigned long accepted, turns;
 static unsigned long long bytes[2];
-static char port[16], socket_path[256];
 static pid_t child;
 static int64_t began_us, ended_us; /* the child */
 
@@ -103,77 +91,7 @@ now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* ---- sockets -------------------------------------------------------------------- */
-
-static void
-make_ready(int fd, bool tcp)
-{
-    int on = 1;
-
-    if (fd >= FD_SETSIZE)
-        die("too many connections", "select");
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0
-        || (tcp && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0))
-        die("socket", strerror(errno));
-}
-
-static bool
-is_port(const char *text)
-{
-    return text[strspn(text, "0123456789")] == '\0';
-}
-
-/* A socket bound or connected to a port of 127.0.0.1 or a path; -1: nobody is there. */
-static int
-make_socket(const char *address, bool serve)
-{
-    struct sockaddr_in tcp = { .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)strtol(address, NULL, 10)),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct sockaddr_un local = { .sun_family = AF_UNIX };
-    const struct sockaddr *sa = (const struct sockaddr *)&local;
-    socklen_t size = sizeof local;
-    int fd = socket(is_port(address) ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
-
-    if (fd < 0 || strlen(address) >= sizeof local.sun_path)
-        die(address, "no socket");
-    memcpy(local.sun_path, address, strlen(address));
-    if (is_port(address)) {
-        sa = (const struct sockaddr *)&tcp;
-        size = sizeof tcp;
-    }
-    if ((serve ? bind(fd, sa, size) : connect(fd, sa, size)) == 0)
-        return fd;
-    if (serve)
-        die(address, strerror(errno));
-    close(fd);
-    return -1;
-}
-
-static int
-start_listening(void)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    int fd;
-
-    if (is_port(options.listen)) {
-        fd = make_socket("0", true);
-        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-            die("getsockname", strerror(errno));
-        (void)snprintf(port, sizeof port, "%d", ntohs(address.sin_port));
-    } else {
-        (void)snprintf(port, sizeof port, "%d", 1024 + (int)(getpid() % 60000));
-        (void)snprintf(
-            socket_path, sizeof socket_path, "%s/.s.PGSQL.%s", options.listen, port);
-        (void)unlink(socket_path);
-        fd = make_socket(socket_path, true);
-    }
-    if (listen(fd, CONNECTIONS) != 0)
-        die("listen", strerror(errno));
-    make_ready(fd, false);
-    return fd;
-}
+/* ---- connections ---------------------------------------------------------------- */
 
 static void
 close_connection(struct connection *c)
@@ -203,6 +121,8 @@ accept_connection(int listener)
         close(client); /* to the client: no server there */
         return;
     }
+    if (client >= FD_SETSIZE || server >= FD_SETSIZE)
+        die("too many connections", "select");
     make_ready(client, is_port(options.listen));
     make_ready(server, is_port(options.server));
     *c = (struct connection){ .open = true };
@@ -409,7 +329,7 @@ main(int argc, char **argv)
     (void)argc;
     take_options(argv);
     if (options.server != NULL)
-        listener = start_listening();
+        listener = start_listening(options.listen, CONNECTIONS);
     sigemptyset(&action.sa_mask);
     sigaction(SIGCHLD, &action, NULL);
     sigemptyset(&blocked);
@@ -419,10 +339,8 @@ main(int argc, char **argv)
     child = fork();
     if (child == 0) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        if (listener >= 0) {
-            setenv("PGHOST", socket_path[0] != '\0' ? options.listen : "127.0.0.1", 1);
-            setenv("PGPORT", port, 1);
-        }
+        if (listener >= 0)
+            point_here(options.listen);
         execvp(options.command[0], options.command);
         _exit(127);
     }
@@ -432,8 +350,7 @@ main(int argc, char **argv)
     /* What it sent with its last breath is still to be delivered. */
     while (child > 0 && any_open())
         serve(listener);
-    if (socket_path[0] != '\0')
-        (void)unlink(socket_path);
+    stop_listening();
     report();
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -26,21 +26,12 @@
  *
  * Source: PostgreSQL manual 55.2, Message Flow; 55.7, Message Formats.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "../lib/sockets.h"
+
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define CONNECTIONS 64
 #define STUCK_MS 10000 /* who takes nothing for so long is given up */
@@ -118,97 +109,7 @@ pause_ms(int ms)
         ;
 }
 
-/* ---- sockets ------------------------------------------------------------------------
- */
-
-static void
-set_nonblocking(int fd)
-{
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-        die("fcntl", strerror(errno));
-}
-
-static int
-number_of(const char *text)
-{
-    return (int)strtol(text, NULL, 10);
-}
-
-static bool
-is_port(const char *text)
-{
-    return text[strspn(text, "0123456789")] == '\0';
-}
-
-static int
-unix_socket(const char *path, bool serve)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    int failed;
-
-    if (fd < 0 || strlen(path) >= sizeof address.sun_path)
-        die(path, "no socket");
-    memcpy(address.sun_path, path, strlen(path));
-    if (serve)
-        (void)unlink(path);
-    failed = serve ? bind(fd, (struct sockaddr *)&address, sizeof address)
-                   : connect(fd, (struct sockaddr *)&address, sizeof address);
-    if (failed != 0 && serve)
-        die(path, strerror(errno));
-    if (failed == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static int
-tcp_socket(int port, bool serve)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    int failed;
-
-    if (fd < 0)
-        die("socket", strerror(errno));
-    failed = serve ? bind(fd, (struct sockaddr *)&address, sizeof address)
-                   : connect(fd, (struct sockaddr *)&address, sizeof address);
-    if (failed != 0 && serve)
-        die("bind", strerror(errno));
-    if (failed == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static char port[16];         /* where we listen */
-static char socket_path[256]; /* empty: on TCP */
-
-static int
-start_listening(void)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    int fd;
-
-    if (is_port(options.listen)) {
-        fd = tcp_socket(number_of(options.listen), true);
-        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-            die("getsockname", strerror(errno));
-        (void)snprintf(port, sizeof port, "%d", ntohs(address.sin_port));
-    } else {
-        (void)snprintf(port, sizeof port, "%d", 1024 + (int)(getpid() % 60000));
-        (void)snprintf(
-            socket_path, sizeof socket_path, "%s/.s.PGSQL.%s", options.listen, port);
-        fd = unix_socket(socket_path, true);
-    }
-    if (listen(fd, CONNECTIONS) != 0)
-        die("listen", strerror(errno));
-    set_nonblocking(fd);
-    return fd;
-}
+/* ---- connections ---------------------------------------------------------------- */
 
 static void
 close_connection(struct connection *c)
@@ -234,16 +135,15 @@ accept_connection(int listener)
     for (size_t i = 0; i < CONNECTIONS && c == NULL; i++)
         if (!connections[i].open)
             c = &connections[i];
-    server = is_port(options.server) ? tcp_socket(number_of(options.server), false)
-                                     : unix_socket(options.server, false);
+    server = make_socket(options.server, false);
     if (c == NULL || server < 0) {
         if (server >= 0)
             close(server);
         close(client); /* to the client: no server there */
         return;
     }
-    set_nonblocking(client);
-    set_nonblocking(server);
+    make_ready(client, is_port(options.listen));
+    make_ready(server, is_port(options.server));
     *c = (struct connection){ .open = true,
         .fds = { client, server },
         .flows = { { .from = client, .to = server },
@@ -508,9 +408,9 @@ take_options(char **argv)
                              : strcmp(value, "run") == 0 ? STRIKE_RUN
                                                          : STRIKE_CUT;
         else if (strcmp(name, "--delay-client") == 0)
-            options.delay_ms[CLIENT] = number_of(value);
+            options.delay_ms[CLIENT] = (int)strtol(value, NULL, 10);
         else if (strcmp(name, "--delay-server") == 0)
-            options.delay_ms[SERVER] = number_of(value);
+            options.delay_ms[SERVER] = (int)strtol(value, NULL, 10);
         else if (strcmp(name, "--at") != 0 || !take_point(value))
             die(name, "not understood");
     }
@@ -533,13 +433,12 @@ main(int argc, char **argv)
         if (log_file == NULL)
             die(options.log_name, strerror(errno));
     }
-    listener = start_listening();
+    listener = start_listening(options.listen, CONNECTIONS);
     sigemptyset(&action.sa_mask);
     sigaction(SIGCHLD, &action, NULL);
     child = fork();
     if (child == 0) {
-        setenv("PGHOST", socket_path[0] != '\0' ? options.listen : "127.0.0.1", 1);
-        setenv("PGPORT", port, 1);
+        point_here(options.listen);
         execvp(options.command[0], options.command);
         _exit(127);
     }
@@ -552,8 +451,7 @@ main(int argc, char **argv)
     ended = now_ms();
     while (child > 0 && any_open() && now_ms() - ended < DRAIN_MS)
         serve(listener);
-    if (socket_path[0] != '\0')
-        (void)unlink(socket_path);
+    stop_listening();
     if (log_file != NULL && fclose(log_file) != 0)
         die(options.log_name, strerror(errno));
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
