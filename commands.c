@@ -472,8 +472,9 @@ run_renumber(const struct cli *cli, struct report *report)
     struct base_names settled = { .names = NULL };
     struct rung_error err;
     struct rung_result result;
+    bool here = access(options.directory, X_OK) == 0; /* else the library says why */
     bool ok =
-        cli->base == NULL
+        cli->base == NULL || !here
         || base_list(options.directory, cli->base, options.wake_fd, &settled, &err);
 
     options.settled = settled.names;

@@ -250,6 +250,9 @@ renumbered='006_old.sql
     assert_out ''
     assert_err_has 'rung: error: git has no revision "nosuch"'
     [ -e migrations/007_mine.sql ]
+    run_rung renumber --offline --base main -m nosuch
+    assert_status 2
+    assert_err_has 'rung: error: no such directory: "nosuch"'
 }
 
 @test "renamed to another number, what the revision has got since is named" {
