@@ -158,6 +158,7 @@ put_repair(struct report *r, const struct rung_migration *m)
         (void)fputc('\n', r->err);
     }
     put_side(r, "on disk", here ? m->filename : "no such file", m->checksum);
+    r->looks = 0; /* what is to be accepted is shown, however much it is */
     if (edit_open(&edit, r, m))
         put_edit(r, r->err, r->err_color, &edit);
     edit_close(&edit);

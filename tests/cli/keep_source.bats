@@ -284,6 +284,16 @@ TEXT
     cmp "$T/out" migrations/002_b.sql
 }
 
+@test "repair shows every edit that it is to accept" {
+    for n in {10..30}; do migration "0${n}_m" <<<"SELECT $n;"; done
+    run_rung up --keep-source
+    assert_status 0
+    for file in migrations/*.sql; do echo '-- edited' >>"$file"; done
+    run_rung repair --reason 'all of them' --yes
+    assert_status 0
+    assert_equal "$(grep -c '^+-- edited$' <<<"$err")" 21
+}
+
 @test "repair without the option leaves no text that is not what is recorded" {
     kept
     migration 002_b <<<'CREATE TABLE b (n bigint);'
