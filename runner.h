@@ -197,9 +197,9 @@ struct rung_options {
     bool one_transaction;    /* all pending files in one */
     bool keep_source;        /* keep the text of files beside the ledger */
     bool from_ledger;        /* down: where a file is missing, take the kept text */
-    const char *const
-        *settled;     /* renumber: names of files that keep their numbers, as
-                         another branch has them; ends with NULL; NULL: none */
+    /* renumber: names of files that keep their numbers, as another branch has them;
+     * ends with NULL; NULL: none */
+    const char *const *settled;
     const char *role; /* run the files as this role; NULL: as the user */
     int wake_fd; /* becomes readable (or is not open) to cancel the call, at any moment
                     and from any thread: a pipe, an eventfd.  Never read.  -1: none */
