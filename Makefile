@@ -129,8 +129,9 @@ FAULTS = malloc calloc realloc initPQExpBuffer appendPQExpBufferStr appendPQExpB
 	appendBinaryPQExpBuffer PQconndefaults EVP_MD_CTX_new
 $(B)/tests/test_fault: OURS_LINK += $(addprefix -Wl$(,)--wrap=,$(FAULTS))
 
-# Changes when the command does, so that other flags or another CC compile anew.
-$(B)/command: FORCE
+# Changes when the command does, so that other flags or another CC compile anew.  All
+# that is built waits for it, and it, in `make -j8 clean all`, for the other goal.
+$(B)/command: FORCE | $(filter clean,$(MAKECMDGOALS))
 	@mkdir -p $(B)
 	@echo '$(COMPILE) $(LDFLAGS)' | cmp -s - $@ || echo '$(COMPILE) $(LDFLAGS)' >$@
 
