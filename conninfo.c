@@ -128,10 +128,10 @@ host_ok(const char *host)
     while (*host != '\0') {
         size_t n = strcspn(host, ",");
         bool path = *host == '/' || *host == '@'; /* of a socket; @: an abstract one */
-        size_t bad = path + strcspn(host + path, path ? "@" : "@/?# ");
+        const char *bad = path ? strchr(host + 1, '@') : strpbrk(host, "@/?# ");
         size_t colon = strcspn(host, ":");
 
-        if (bad < n)
+        if (bad != NULL && bad < host + n)
             return false;
         if (!path && colon < n && strspn(host, "0123456789abcdefABCDEF:.") < n
             && strcspn(host, "%") >= n)

@@ -431,7 +431,7 @@ name_files(struct conversion *c)
 
         if (c->renumbered) {
             m->version = (int64_t)i + 1;
-            (void)snprintf(number, sizeof number, "%0*zu", width, i + 1);
+            text_format(number, sizeof number, "%0*zu", width, i + 1);
             wanted = m->title[0] == '\0'
                          ? m->key
                          : keep_format(&c->keep, "%s_%s", m->key, m->title);

@@ -188,7 +188,7 @@ format_counts(char *text, size_t size, const struct rung_list *list)
 static void
 put_closing(struct report *r, const struct rung_list *list, const char *counts)
 {
-    char problems[48], text[512];
+    char problems[48], text[512 + sizeof problems];
 
     format_count(problems, sizeof problems, list->problems, "problem");
     (void)snprintf(text, sizeof text, "%s%s", counts, problems);
