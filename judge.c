@@ -626,7 +626,8 @@ refuse_ledger(
         stmt->traits.kind == SQL_COPY_IN ? "fills" : "creates", j->dir->ledger_table);
     err_hint(err,
         "rung makes that table itself.  Dump the database without it "
-        "(pg_dump -T '%s'), or delete the statements about it here.",
+        "(pg_dump -T '%s'), or delete the statements about it here; or, where the "
+        "table is another tool's, keep the ledger elsewhere: --table SCHEMA.NAME.",
         j->dir->ledger_table);
     return source_place(&j->src, stmt->offset, err);
 }

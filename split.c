@@ -138,6 +138,45 @@ skip_blank(struct reader *r, bool *found, struct rung_error *err)
     }
 }
 
+#define ONE_DATABASE                                                                   \
+    "Take it out: rung applies files to one database.  pg_dump writes it for --create."
+#define NO_INCLUDE                                                                      \
+    "Put the text here, or into a file of its own: what it includes would not be part " \
+    "of this one's checksum."
+#define NO_VARIABLES                                                                   \
+    "Take it out: rung stops at the first error by itself, and knows no variables."
+#define NOTHING_SHOWN "Take it out: it changes what psql shows, not the database."
+
+/* What to write instead of a psql command. */
+static const char *
+psql_remedy(struct str command)
+{
+    static const struct {
+        const char *command, *remedy;
+    } remedies[] = {
+        { "\\c", ONE_DATABASE },
+        { "\\connect", ONE_DATABASE },
+        { "\\i", NO_INCLUDE },
+        { "\\ir", NO_INCLUDE },
+        { "\\include", NO_INCLUDE },
+        { "\\include_relative", NO_INCLUDE },
+        { "\\set", NO_VARIABLES },
+        { "\\unset", NO_VARIABLES },
+        { "\\echo", NOTHING_SHOWN },
+        { "\\pset", NOTHING_SHOWN },
+        { "\\timing", NOTHING_SHOWN },
+        { "\\copy", "Write COPY ... FROM STDIN, the rows below it, and a line \\. at "
+                    "their end." },
+        { "\\gexec", "Write a DO block that runs each row with EXECUTE." },
+    };
+
+    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
+        if (str_eq(command, str_of(remedies[i].command)))
+            return remedies[i].remedy;
+    return "A migration is plain SQL; only \\restrict and \\unrestrict, which pg_dump "
+           "writes, are skipped.";
+}
+
 /* A backslash outside quotes, `text` is what follows it on its line. */
 static bool
 refuse_psql(
@@ -155,8 +194,7 @@ refuse_psql(
             "but none is being read");
     } else {
         err_set(err, RUNG_FAILED, "psql command \"%s\" is not supported", name);
-        err_hint(err, "A migration is plain SQL; only \\restrict and \\unrestrict, "
-                      "which pg_dump writes, are skipped.");
+        err_hint(err, "%s", psql_remedy(str_slice(text, 0, n)));
     }
     return source_place(r->src, offset, err);
 }
@@ -341,6 +379,24 @@ ends_here(const struct reader *r, const struct shape *shape, uint64_t start,
     return true;
 }
 
+/*
+ * Where a quote is missing, all those behind it are taken for their opposites, and it
+ * is the last one that is found open: say as well where its statement begins.
+ */
+static bool
+hint_beginning(const struct reader *r, uint64_t start, struct rung_error *err)
+{
+    struct rung_error beginning = { .line = 0 };
+
+    (void)source_place(r->src, start, &beginning);
+    if (r->line_end == 0 && beginning.line < err->line)
+        err_hint(err,
+            "The statement begins on line %llu; what is missing may be missing anywhere "
+            "from there on.",
+            (unsigned long long)beginning.line);
+    return false;
+}
+
 /* What stopped the walk over a statement's tokens, `token`, is not its semicolon. */
 static bool
 go_on(struct reader *r, const struct shape *shape, const struct token *token,
@@ -349,7 +405,8 @@ go_on(struct reader *r, const struct shape *shape, const struct token *token,
     if (token->type == TOKEN_BACKSLASH)
         return refuse_backslash(r, r->base + token->start, err);
     if (!r->lexer.more && token->type == TOKEN_OPEN)
-        return refuse_open(r, r->base + token->start, token->what, err);
+        return refuse_open(r, r->base + token->start, token->what, err)
+               || hint_beginning(r, start, err);
     r->at = token->start;
     if (!r->lexer.more) {
         *ended = true;

@@ -299,6 +299,14 @@ opens() {
     opens $'CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;\n' 1:1 'BEGIN ATOMIC is not closed by END'
 }
 
+@test "where a quote is missing, the statement that it is missing in is named" {
+    opens $'SELECT 1;\nINSERT INTO t VALUES (\'a);\nINSERT INTO t VALUES (\'it\');\n' \
+        3:26 'unterminated quoted string'
+    assert_err_has 'hint: The statement begins on line 2; what is missing may be missing anywhere from there on.'
+    opens $'SELECT 1;\nSELECT \'it;\n' 2:8 'unterminated quoted string'
+    [[ $err != *hint:* ]] || fail_with 'a hint without need:' "$err"
+}
+
 @test "COPY data without its end is refused" {
     a_good_file
     printf 'CREATE TABLE t (s text);\nCOPY t FROM stdin;\none\ntwo\n' >migrations/002_cut.sql
@@ -332,11 +340,16 @@ SQL
     a_good_file
     migration 002_psql <<<$'SELECT 1;\n  \\set ON_ERROR_STOP on\nSELECT 2;'
     refused 1 'migrations/002_psql.sql:2:3: error: psql command "\set" is not supported' \
-        'hint: A migration is plain SQL; only \restrict and \unrestrict, which pg_dump writes, are skipped.'
+        'hint: Take it out: rung stops at the first error by itself, and knows no variables.'
     migration 002_psql <<<$'\\i 001_good.sql'
-    refused 1 'migrations/002_psql.sql:1:1: error: psql command "\i" is not supported'
+    refused 1 'migrations/002_psql.sql:1:1: error: psql command "\i" is not supported' \
+        "hint: Put the text here, or into a file of its own: what it includes would not be part of this one's checksum."
     migration 002_psql <<<$'SELECT 1 \\gset'
-    refused 1 'migrations/002_psql.sql:1:10: error: psql command "\gset" is not supported'
+    refused 1 'migrations/002_psql.sql:1:10: error: psql command "\gset" is not supported' \
+        'hint: A migration is plain SQL; only \restrict and \unrestrict, which pg_dump writes, are skipped.'
+    migration 002_psql <<<$'CREATE TABLE t (n int);\n\\copy t from rows.txt'
+    refused 1 'migrations/002_psql.sql:2:1: error: psql command "\copy" is not supported' \
+        'hint: Write COPY ... FROM STDIN, the rows below it, and a line \. at their end.'
     migration 002_psql <<<$'SELECT 1;\n\\.'
     refused 1 'migrations/002_psql.sql:2:1: error: \. ends the data of COPY ... FROM STDIN, but none is being read'
 }

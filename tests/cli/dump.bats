@@ -119,7 +119,7 @@ SQL
     assert_err_has \
         "migrations/001_t.sql:$(grep -n 'CREATE TABLE public.schema_migrations' \
             migrations/001_t.sql | cut -d: -f1):1: error: the file creates \"schema_migrations\", rung's own ledger" \
-        "hint: rung makes that table itself.  Dump the database without it (pg_dump -T 'schema_migrations'), or delete the statements about it here."
+        "hint: rung makes that table itself.  Dump the database without it (pg_dump -T 'schema_migrations'), or delete the statements about it here; or, where the table is another tool's, keep the ledger elsewhere: --table SCHEMA.NAME."
     assert_untouched
 
     dump --data-only | sed '/^\\[ru]/d' | migration 001_t
