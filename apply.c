@@ -233,6 +233,10 @@ add_lost(const struct job *job, struct batch *batch, const struct statement *stm
         return batch_ours(batch, BATCH_OPENING, at, n, err)
                && add_timeouts(job, batch, err);
     }
+    if (stmt->traits.to_default) {
+        session_sql_lexing(&batch->text, job->pooled, &n);
+        return batch_ours(batch, BATCH_OPENING, at, n, err);
+    }
     return loss == SESSION_KEEPS || job->options->role == NULL
            || add_role(job, batch, err);
 }

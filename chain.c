@@ -277,6 +277,10 @@ add_lost(struct chain *chain, const struct statement *stmt, struct rung_error *e
         if (!batch_ours(&chain->batch, BATCH_OPENING, at, n, err)
             || !add_statement_timeout(chain, err))
             return false;
+    } else if (stmt->traits.to_default) {
+        session_sql_lexing(&chain->batch.text, false, &n);
+        if (!batch_ours(&chain->batch, BATCH_OPENING, at, n, err))
+            return false;
     }
     return loss == SESSION_KEEPS || loss == SESSION_LOSES_SETTINGS
            || chain->job->options->role == NULL || add_role(chain, err);

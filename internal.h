@@ -479,6 +479,8 @@ struct sql_traits {
     bool copy_binary;  /* SQL_COPY_IN: binary, which no text file can hold */
     bool read_only;    /* asks for a transaction that is READ ONLY */
     bool local;        /* SQL_SET: SET LOCAL, undone at the transaction's end */
+    bool to_default;   /* SQL_SET, DISCARD ALL: what lexing depends on becomes the
+                          server's default, where rung needs its own */
     struct str modes;  /* SQL_BEGIN, SQL_SET_TRANSACTION: the modes, as written */
     bool concurrently; /* SQL_ALONE: of the CONCURRENTLY family (lock_timeout 0) */
     struct str table;  /* CREATE TABLE, SQL_COPY_IN: the table's name, as written */
@@ -1114,6 +1116,9 @@ bool ledger_foreign(
  * statements that end in ";\n"; *n (may be NULL) grows by how many.
  */
 void session_sql_overrides(PQExpBuffer sql, const struct pg *pg, bool local, size_t *n);
+
+/* Those of them that the lexer relies on. */
+void session_sql_lexing(PQExpBuffer sql, bool local, size_t *n);
 
 /*
  * Triggers and foreign keys do not run for us, by a default of the role or database:

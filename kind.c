@@ -248,6 +248,20 @@ is_utf8_name(struct str text)
            || str_eq_fold((struct str){ letters, n }, STR("unicode"));
 }
 
+/* RESET, or SET ... TO DEFAULT: back to what rung's session began with. */
+static void
+see_default(struct sql_traits *t, struct str setting)
+{
+    if (str_eq_fold(setting, STR("standard_conforming_strings")))
+        t->lexing = SQL_LEXING_STANDARD;
+    else if (str_eq_fold(setting, STR("client_encoding")))
+        t->lexing = SQL_LEXING_ENCODING_UTF8;
+    else if (str_eq_fold(setting, STR("backslash_quote")))
+        t->lexing = SQL_LEXING_OTHER;
+    t->to_default =
+        t->lexing == SQL_LEXING_STANDARD || t->lexing == SQL_LEXING_ENCODING_UTF8;
+}
+
 /*
  * `setting` becomes the value that is looked at, which is a literal when the statement
  * ends behind it or `comma` follows.
@@ -259,6 +273,10 @@ see_value(struct cursor *c, struct sql_traits *t, struct str setting, bool comma
     bool literal = cursor_text(c, &value);
     int on;
 
+    if (!comma && cursor_is(c, "DEFAULT"))
+        see_default(t, setting);
+    if (t->to_default)
+        return;
     if (literal) {
         cursor_step(c);
         literal = comma ? cursor_is_byte(c, ',') : cursor_ended(c);
@@ -293,7 +311,10 @@ see_set(struct cursor *c, struct sql_traits *t)
     }
     t->session = t->local ? SQL_SESSION_NONE : SQL_SESSION_SET;
     if (cursor_take(c, "NAMES")) {
-        see_value(c, t, STR("client_encoding"), false);
+        if (cursor_ended(c))
+            see_default(t, STR("client_encoding"));
+        else
+            see_value(c, t, STR("client_encoding"), false);
         return;
     }
     if (!cursor_text(c, &setting))
@@ -306,19 +327,15 @@ see_set(struct cursor *c, struct sql_traits *t)
     see_value(c, t, setting, false);
 }
 
-/* RESET name: back to what nobody here knows. */
+/* RESET name */
 static void
 see_reset(struct cursor *c, struct sql_traits *t)
 {
     struct str setting;
 
     t->session = SQL_SESSION_SET;
-    if (!cursor_text(c, &setting))
-        return;
-    while (!cursor_ended(c))
-        cursor_step(c);
-    see_value(c, t, setting, false);
-    t->read_only = false;
+    if (cursor_text(c, &setting))
+        see_default(t, setting);
 }
 
 static void
@@ -327,7 +344,8 @@ see_reset_all(struct cursor *c, struct sql_traits *t)
     if (t->kind == SQL_SET)
         t->session = SQL_SESSION_SET;
     if (c->lexer->backslash_quotes)
-        t->lexing = SQL_LEXING_UNKNOWN;
+        t->lexing = SQL_LEXING_STANDARD;
+    t->to_default = true;
 }
 
 /* Behind set_config: ('setting', 'value', ...). */

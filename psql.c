@@ -185,9 +185,12 @@ next_statement(
 static bool
 put_next(struct part *part, const struct statement *stmt, struct rung_error *err)
 {
-    return put_statement(part->out, &part->lexer, stmt, err)
-           && (stmt->traits.kind != SQL_COPY_IN
-               || put_copy_data(part->out, &part->reader, err));
+    if (!put_statement(part->out, &part->lexer, stmt, err))
+        return false;
+    if (stmt->traits.to_default)
+        session_sql_lexing(&part->out->text, false, NULL);
+    return stmt->traits.kind != SQL_COPY_IN
+           || put_copy_data(part->out, &part->reader, err);
 }
 
 /* Are the bytes that were just written the ones that were judged? */

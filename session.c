@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define LEXING_OVERRIDES 2 /* the first ones: the lexer relies on them */
+
 static const struct {
     int since; /* server_version_num */
     const char *setting;
@@ -34,16 +36,26 @@ count(size_t *n, size_t more)
         *n += more;
 }
 
+static void
+append_override(PQExpBuffer sql, const char *setting, bool local, size_t *n)
+{
+    appendPQExpBuffer(sql, "SET %s%s;\n", local ? "LOCAL " : "", setting);
+    count(n, 1);
+}
+
+void
+session_sql_lexing(PQExpBuffer sql, bool local, size_t *n)
+{
+    for (size_t i = 0; i < LEXING_OVERRIDES; i++)
+        append_override(sql, overrides[i].setting, local, n);
+}
+
 void
 session_sql_overrides(PQExpBuffer sql, const struct pg *pg, bool local, size_t *n)
 {
-    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++) {
-        if (PQserverVersion(pg->conn) < overrides[i].since)
-            continue;
-        appendPQExpBuffer(
-            sql, "SET %s%s;\n", local ? "LOCAL " : "", overrides[i].setting);
-        count(n, 1);
-    }
+    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++)
+        if (PQserverVersion(pg->conn) >= overrides[i].since)
+            append_override(sql, overrides[i].setting, local, n);
     if (pg->check_interval) {
         appendPQExpBuffer(sql, "SET %sclient_connection_check_interval = '2s';\n",
             local ? "LOCAL " : "");

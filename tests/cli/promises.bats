@@ -260,6 +260,52 @@ SQL
     sql "DROP OWNED BY \"$role\" CASCADE"
 }
 
+@test "RESET and TO DEFAULT go back to how strings were read in front of the file" {
+    local way n=0 rows='SELECT s, count(*) FROM t GROUP BY s ORDER BY s COLLATE "C"'
+    local wanted=($'a\b|2' 'c\d|2' 'e\|2' 'f\|2' 'é|2' 'ü|2')
+    make_role app
+    sql "GRANT ALL ON SCHEMA public TO \"$role\"; CREATE TABLE t (s text);
+         ALTER TABLE t OWNER TO \"$role\""
+    default_is standard_conforming_strings off
+    default_is client_encoding LATIN1
+    for way in transaction no-transaction; do
+        migration "00$((++n))_strings" <<SQL
+-- rung: lock-timeout 5s
+$([ "$way" = transaction ] || echo "-- rung: $way")
+SET escape_string_warning = off;
+RESET client_encoding;
+INSERT INTO t VALUES ('é');
+SET NAMES DEFAULT;
+INSERT INTO t VALUES ('ü');
+SET standard_conforming_strings = off;
+INSERT INTO t VALUES ('a\\b');
+RESET standard_conforming_strings;
+INSERT INTO t VALUES ('c\\d');
+SET standard_conforming_strings = off;
+SET standard_conforming_strings TO DEFAULT;
+INSERT INTO t VALUES ('e\\');
+SET standard_conforming_strings = off;
+RESET ALL;
+INSERT INTO t VALUES ('f\\');
+SQL
+    done
+    use_database "$PGDATABASE" "$role"
+    run_rung plan --sql
+    assert_status 0
+    printf '%s\n' "$out" >"$T/plan.sql"
+    run_rung up
+    assert_status 0
+    assert_err ''
+    use_database "$PGDATABASE"
+    assert_sql "$rows" "${wanted[@]}"
+    use_database "$PGDATABASE" "$role"
+    sql 'TRUNCATE t; DROP TABLE schema_migrations'
+    psql_files "$T/plan.sql"
+    use_database "$PGDATABASE"
+    assert_sql "$rows" "${wanted[@]}"
+    sql "DROP OWNED BY \"$role\" CASCADE"
+}
+
 @test "a default lock_timeout does not end CREATE INDEX CONCURRENTLY" {
     make_role app
     sql "CREATE TABLE t (n int); ALTER TABLE t OWNER TO \"$role\"; GRANT ALL ON SCHEMA public TO \"$role\""

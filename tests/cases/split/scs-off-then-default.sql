@@ -1,0 +1,10 @@
+set standard_conforming_strings = off;
+select '\';';
+reset standard_conforming_strings;
+select '\';
+set standard_conforming_strings = off;
+reset all;
+select '\';
+set standard_conforming_strings = off;
+set standard_conforming_strings to default;
+select '\';
