@@ -24,6 +24,32 @@ is_ours(enum batch_part part)
     return part == BATCH_ROW || part == BATCH_GUARD || part == BATCH_CLOSING;
 }
 
+#define WITHOUT_TRANSACTION                                                            \
+    "Write `-- rung: no-transaction` above the first statement, or give it a file of " \
+    "its own that says so."
+
+/*
+ * What the server refuses because rung runs the file in one transaction, and only shows
+ * when it runs (a DO that commits): say how the file can do without.
+ */
+static void
+hint_transaction(struct rung_error *err)
+{
+    static const struct {
+        const char *sqlstate, *hint;
+    } hints[] = {
+        { "25001", WITHOUT_TRANSACTION },
+        { "2D000", WITHOUT_TRANSACTION },
+        { "55P04", "Add the value in a file of its own, numbered below this one." },
+    };
+    size_t n = strlen(err->hint);
+
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (strcmp(err->sqlstate, hints[i].sqlstate) == 0)
+            text_format(err->hint + n, sizeof err->hint - n, "%s%s", n == 0 ? "" : "  ",
+                hints[i].hint);
+}
+
 enum apply_end
 apply_sort_error(
     const struct job *job, const struct batch *batch, struct rung_error *err)
@@ -81,14 +107,11 @@ apply_sort_error(
         memcpy(err->path, path, sizeof path);
         return APPLY_FAILED;
     }
-    if (strcmp(state, "25001") == 0 && err->hint[0] == '\0'
-        && !job->file->verdict.no_transaction)
-        err_hint(err,
-            "Put `-- rung: no-transaction` at the top of the file, if each of "
-            "its statements may be committed by itself.");
     if (batch->failed == BATCH_DEFERRED && err->context[0] == '\0')
         text_format(err->context, sizeof err->context,
             "at the end of the file, where deferred constraints and triggers run");
+    if (!job->file->verdict.no_transaction)
+        hint_transaction(err);
     return APPLY_FAILED;
 }
 

@@ -512,6 +512,40 @@ SQL
     assert_applied 1
 }
 
+@test "what the server refuses in a transaction, and nobody saw before, says the way out" {
+    local way='hint: Write `-- rung: no-transaction` above the first statement, or give it a file of its own that says so.'
+    migration 001_do <<<'DO $$ BEGIN COMMIT; END $$;'
+    run_rung up
+    assert_status 1
+    assert_err_has '001_do.sql:1:7: error: invalid transaction termination' "$way  [2D000]"
+    migration 001_do <<'SQL'
+CREATE TABLE p (n int) PARTITION BY RANGE (n);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (2);
+CREATE INDEX i ON p (n);
+REINDEX TABLE p;
+SQL
+    run_rung up
+    assert_status 1
+    assert_err_has '001_do.sql:4:1: error: REINDEX TABLE cannot run inside a transaction block' "$way  [25001]"
+    # and it is one
+    sed -i '1i -- rung: no-transaction' migrations/001_do.sql
+    run_rung up
+    assert_status 0
+    assert_done 'applied 001_do.sql (4 statements)'
+    assert_sql 'SELECT statements, note IS NULL FROM schema_migrations' '4|t'
+
+    migration 002_enum <<'SQL'
+CREATE TYPE e AS ENUM ('a');
+ALTER TYPE e ADD VALUE 'b';
+SQL
+    migration 003_enum <<<$'ALTER TYPE e ADD VALUE \'c\';\nSELECT \'c\'::e;'
+    run_rung up
+    assert_status 1
+    assert_err_has '003_enum.sql:2:8: error: unsafe use of new value "c" of enum type e' \
+        'hint: New enum values must be committed before they can be used.  Add the value in a file of its own, numbered below this one.  [55P04]'
+    assert_applied 1 2
+}
+
 @test "deferred constraints that do not hold roll the file back, and say when they were checked" {
     migration 001_t <<'SQL'
 CREATE TABLE a (id int PRIMARY KEY);
@@ -713,7 +747,7 @@ SQL
     run_rung up
     assert_status 1
     assert_err_has 'migrations/001_r.sql:1:1: error: REINDEX TABLE cannot run inside a transaction block' \
-        'hint: Put `-- rung: no-transaction` at the top of the file, if each of its statements may be committed by itself.  [25001]'
+        'hint: Write `-- rung: no-transaction` above the first statement, or give it a file of its own that says so.  [25001]'
     migration 001_r <<<$'-- rung: no-transaction\nCREATE TABLE v ();\nREINDEX TABLE t;\nREINDEX INDEX t_pkey;'
     local node
     node=$(sql "SELECT relfilenode FROM pg_class WHERE relname = 'u_pkey'")
