@@ -78,6 +78,12 @@ apply_sort_error(
             ledger_quote(user, sizeof user, job->ledger->user));
         return APPLY_FAILED;
     }
+    if (batch->failed == BATCH_ROW
+        && (strncmp(state, "42", 2) == 0 || strncmp(state, "22", 2) == 0
+            || strncmp(state, "23", 2) == 0)) {
+        err->code = RUNG_DRIFT; /* the ledger's own doing: another type, another name */
+        return APPLY_FAILED;
+    }
     if (batch->failed == BATCH_ROW && strcmp(state, "55P03") == 0) {
         err_set(err, RUNG_LOCKED, "another runner is at %s", job->migration->filename);
         return APPLY_BUSY;

@@ -371,6 +371,19 @@ ledger_columns='version bigint PRIMARY KEY, filename text NOT NULL, checksum tex
     assert_applied 1
 }
 
+@test "a row that the ledger cannot take is no fault of the file's" {
+    sql "CREATE TABLE schema_migrations (${ledger_columns/version bigint/version smallint})"
+    migration 001_a <<<'CREATE TABLE a ();'
+    migration 32768_b <<<'CREATE TABLE b ();'
+    run_rung up
+    assert_status 3
+    assert_done 'applied 001_a.sql (1 statement)'
+    assert_lines "$err" 'migrations/32768_b.sql: error: smallint out of range  [22003]' \
+        '32768_b.sql was rolled back; 001 is applied.'
+    assert_applied 1
+    assert_sql "SELECT to_regclass('b')" ''
+}
+
 @test "a role that may insert into it only is told what to grant, and no file is to blame" {
     one_file
     run_rung up
