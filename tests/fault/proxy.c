@@ -78,8 +78,7 @@ static pid_t child;
 static void
 die(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "proxy: %s%s%s\n", what, why == NULL ? "" : ": ",
-        why == NULL ? "" : why);
+    (void)fprintf(stderr, "proxy: %s: %s\n", what, why);
     if (child > 0)
         kill(child, SIGKILL);
     exit(125);
@@ -313,7 +312,7 @@ receive(struct connection *c, enum side side)
         flow->capacity = 2 * flow->capacity + 131072;
         flow->bytes = realloc(flow->bytes, flow->capacity);
         if (flow->bytes == NULL)
-            die("out of memory", NULL);
+            die("malloc", "out of memory");
     }
     n = read(flow->from, flow->bytes + flow->n, flow->capacity - flow->n);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
