@@ -384,22 +384,16 @@ count_done(struct batch *batch)
     batch->rows = false;
 }
 
-/* Sets *ok to false, and err, for the first thing that goes wrong. */
+/* COPY data that goes one way or the other, or an error. */
 static void
-take_result(struct batch *batch, struct reader *reader, PGresult *res, bool *ok,
+take_copy_or_error(struct batch *batch, struct reader *reader, PGresult *res, bool *ok,
     struct rung_error *err)
 {
     ExecStatusType status = PQresultStatus(res);
-    struct rung_error echo; /* the server repeats our own abort of a COPY */
+    struct rung_error echo = { 0 }; /* the server repeats our own abort of a COPY */
     struct rung_error *e = *ok ? err : &echo;
 
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        /* a rule with two SELECTs gives a result without a tag first */
-        if (PQcmdStatus(res)[0] != '\0')
-            count_done(batch);
-    } else if (status == PGRES_SINGLE_TUPLE) {
-        batch->rows = true;
-    } else if (status == PGRES_COPY_IN && reader != NULL) {
+    if (status == PGRES_COPY_IN && reader != NULL) {
         *ok &= feed_copy(batch, reader, e);
     } else if (status == PGRES_COPY_IN) {
         PQputCopyEnd(batch->pg->conn, "the file holds no data for it");
@@ -410,6 +404,24 @@ take_result(struct batch *batch, struct reader *reader, PGresult *res, bool *ok,
         if (*ok)
             place_error(batch, res, err);
         *ok = false;
+    }
+}
+
+/* Sets *ok to false, and err, for the first thing that goes wrong. */
+static void
+take_result(struct batch *batch, struct reader *reader, PGresult *res, bool *ok,
+    struct rung_error *err)
+{
+    ExecStatusType status = PQresultStatus(res);
+
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        /* a rule with two SELECTs gives a result without a tag first */
+        if (PQcmdStatus(res)[0] != '\0')
+            count_done(batch);
+    } else if (status == PGRES_SINGLE_TUPLE) {
+        batch->rows = true;
+    } else {
+        take_copy_or_error(batch, reader, res, ok, err);
     }
 }
 
