@@ -164,7 +164,7 @@ enum rung_event_kind {
 struct rung_event {
     enum rung_event_kind kind;
     const struct rung_migration *migration; /* NULL when about none */
-    const char *path; /* NOTICE, PROGRESS: of the file, as the user would type it;
+    const char *path; /* NOTICE, WARNING, PROGRESS: of the file, as the user types it;
                          otherwise its name in the directory; NULL: about none */
     uint64_t line;    /* from 1; 0: not known */
     const char *severity, *message, *detail, *hint, *sqlstate; /* NULL when not known */

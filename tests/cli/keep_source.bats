@@ -142,6 +142,23 @@ SQL
     assert_status 0
 }
 
+@test "a database that is not in UTF8 cannot keep it" {
+    two_tables
+    local other=${PGDATABASE}_latin1
+    sql_in postgres "CREATE DATABASE \"$other\" TEMPLATE template0 ENCODING LATIN1"
+    databases+=("$other")
+    use_database "$other"
+    run_rung up --keep-source
+    assert_status 1
+    assert_out ''
+    assert_lines "$err" 'rung: error: --keep-source needs a database in UTF8, not LATIN1' \
+        'hint: Leave --keep-source (RUNG_KEEP_SOURCE) out.'
+    assert_sql "SELECT to_regclass('a')" ''
+    run_rung up
+    assert_status 0
+    assert_applied 1 2
+}
+
 # ---- the difference ------------------------------------------------------------------
 
 @test "verify shows what was edited, as diff -u does" {

@@ -63,6 +63,19 @@ load ../lib/helpers
     assert_applied 1
 }
 
+@test "only the first file may say how the transaction is isolated" {
+    migration 001_a <<<'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; CREATE TABLE a (n int);'
+    migration 002_b <<<'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; CREATE TABLE b (n int);'
+    run_rung up --one-transaction
+    assert_status 1
+    assert_out ''
+    assert_err 'rung: error: 002_b.sql asks for a transaction of its own (ISOLATION LEVEL REPEATABLE READ): it cannot be part of --one-transaction'
+    assert_sql "SELECT to_regclass('a')" ''
+    run_rung up 1 --one-transaction
+    assert_status 0
+    assert_applied 1
+}
+
 @test "plan and --dry-run refuse it as well" {
     migration 001_a <<<'CREATE TABLE a (n int);'
     migration 002_i <<<'CREATE INDEX CONCURRENTLY i ON a (n);'

@@ -170,6 +170,18 @@ SQL
     assert_sql 'SELECT note FROM schema_migrations WHERE version = 2' 'repaired: a comment'
 }
 
+@test "an unfinished file that holds less than what is done cannot be made to fit" {
+    unfinished
+    local before
+    before=$(sql 'SELECT * FROM schema_migrations ORDER BY 1')
+    migration 002_b <<<'-- rung: no-transaction'
+    run_rung repair 2 --reason why --yes
+    assert_status 3
+    assert_out ''
+    assert_err_has 'rung: error: 002_b.sql has fewer than 1 statements'
+    assert_equal "$(sql 'SELECT * FROM schema_migrations ORDER BY 1')" "$before"
+}
+
 @test "with --completed an unfinished file counts as done, and runs no further" {
     unfinished
     run_rung repair 2 --completed --reason 'the rest by hand' --yes

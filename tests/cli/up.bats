@@ -11,6 +11,19 @@ two_files() {
     migration 002_u <<<'CREATE TABLE u (n int);'
 }
 
+@test "of many gaps in what is applied only the first are listed" {
+    local n
+    for n in {100..298..2}; do echo 'SELECT 1;' >"migrations/${n}_even.sql"; done
+    run_rung up
+    assert_status 0
+    for n in {101..299..2}; do echo 'SELECT nosuch;' >"migrations/${n}_odd.sql"; done
+    run_rung up --allow-out-of-order
+    assert_status 1
+    assert_err_has '101_odd.sql was rolled back at statement 1 of 1; 100, 102, 104, 106, ' \
+        ' and others are applied. Fix the file and run `rung up`.'
+    [[ ${err##*$'\n'} != *298* ]]
+}
+
 # ---- the plain run -------------------------------------------------------------------
 
 @test "pending files run in the order of their numbers, each with its row" {

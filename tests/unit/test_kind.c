@@ -258,6 +258,7 @@ static const struct {
     { "set " SCS " = 1", SQL_LEXING_STANDARD, SQL_LEXING_STANDARD },
     { "set " SCS " = tr", SQL_LEXING_STANDARD, SQL_LEXING_STANDARD },
     { "set " SCS " = E'on'", SQL_LEXING_STANDARD, SQL_LEXING_STANDARD },
+    { "set " SCS " = $a_1$off$a_1$", SQL_LEXING_BACKSLASH, SQL_LEXING_BACKSLASH },
     { "set " SCS " = o", SQL_LEXING_UNKNOWN, SQL_LEXING_UNKNOWN },
     { "set " SCS " to default", SQL_LEXING_STANDARD, SQL_LEXING_STANDARD },
     { "set local \"" SCS "\" = DEFAULT", SQL_LEXING_STANDARD, SQL_LEXING_STANDARD },
