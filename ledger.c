@@ -446,19 +446,26 @@ ledger_sql_holder(PQExpBuffer sql, const struct ledger *ledger)
         (unsigned)(key >> 32), (unsigned)(key & 0xFFFFFFFFu));
 }
 
-void
-ledger_sql_insert(PQExpBuffer sql, const struct ledger *ledger,
-    const struct ledger_entry *entry, bool finished, const char *note)
+/* An INSERT as far as the checksum; `more` are the columns behind it. */
+static void
+append_insert(PQExpBuffer sql, const struct ledger *ledger,
+    const struct ledger_entry *entry, const char *more)
 {
-    appendPQExpBuffer(sql,
-        "INSERT INTO %s (version, filename, checksum, applied_at, applied_by,"
-        " duration_ms, statements, note) VALUES (",
-        ledger->quoted);
+    appendPQExpBuffer(sql, "INSERT INTO %s (version, filename, checksum, %s) VALUES (",
+        ledger->quoted, more);
     append_int(sql, entry->version);
     appendPQExpBufferStr(sql, ", ");
     ledger_sql_literal(sql, entry->filename);
     appendPQExpBufferStr(sql, ", ");
     ledger_sql_literal(sql, entry->checksum);
+}
+
+void
+ledger_sql_insert(PQExpBuffer sql, const struct ledger *ledger,
+    const struct ledger_entry *entry, bool finished, const char *note)
+{
+    append_insert(
+        sql, ledger, entry, "applied_at, applied_by, duration_ms, statements, note");
     appendPQExpBuffer(sql, ", %s, session_user, 0, ",
         finished ? "pg_catalog.clock_timestamp()" : "NULL");
     append_int(sql, (int64_t)entry->statements);
@@ -605,15 +612,7 @@ void
 ledger_sql_stamp(PQExpBuffer sql, const struct ledger *ledger,
     const struct ledger_entry *entry, const char *note)
 {
-    appendPQExpBuffer(sql,
-        "INSERT INTO %s (version, filename, checksum, applied_at, applied_by, note)"
-        " VALUES (",
-        ledger->quoted);
-    append_int(sql, entry->version);
-    appendPQExpBufferStr(sql, ", ");
-    ledger_sql_literal(sql, entry->filename);
-    appendPQExpBufferStr(sql, ", ");
-    ledger_sql_literal(sql, entry->checksum);
+    append_insert(sql, ledger, entry, "applied_at, applied_by, note");
     appendPQExpBufferStr(sql, ", pg_catalog.clock_timestamp(), session_user, ");
     ledger_sql_literal(sql, note);
     appendPQExpBufferStr(sql, ");\n");
@@ -624,15 +623,8 @@ ledger_sql_adopt(PQExpBuffer sql, const struct ledger *ledger,
     const struct ledger_entry *entry, const char *applied_at, const char *applied_by,
     int64_t duration_ms, const char *note)
 {
-    appendPQExpBuffer(sql,
-        "INSERT INTO %s (version, filename, checksum, applied_at, applied_by,"
-        " duration_ms, statements, note) VALUES (",
-        ledger->quoted);
-    append_int(sql, entry->version);
-    appendPQExpBufferStr(sql, ", ");
-    ledger_sql_literal(sql, entry->filename);
-    appendPQExpBufferStr(sql, ", ");
-    ledger_sql_literal(sql, entry->checksum);
+    append_insert(
+        sql, ledger, entry, "applied_at, applied_by, duration_ms, statements, note");
     appendPQExpBufferStr(sql, ", ");
     if (applied_at == NULL)
         appendPQExpBufferStr(sql, "pg_catalog.clock_timestamp()");
