@@ -184,6 +184,12 @@ note_has(const char **note, const char *text)
     return true;
 }
 
+uint64_t
+chain_noted_statement(const char *note)
+{
+    return note != NULL && note_has(&note, "statement ") ? strtoull(note, NULL, 10) : 0;
+}
+
 /*
  * What does the row's note say of this statement?  *text: the mark of what ran, empty
  * where that is not there; *beside: as settle.c wants it.

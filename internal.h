@@ -1305,6 +1305,10 @@ enum apply_end apply_pack(
 enum apply_end chain_file(
     struct job *job, const struct ledger_row *row, struct rung_error *err);
 
+/* The statement that the note of an unfinished file or undo names as running or failed;
+ * 0: none, or the note is NULL or somebody else's. */
+uint64_t chain_noted_statement(const char *note);
+
 /* Into the batch: the file's text beside its row, or out again; where that is asked
  * for. */
 bool apply_keep(const struct job *job, struct batch *batch, struct rung_error *err);

@@ -9,15 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The statement that a note names as running; 0: none. */
-static uint64_t
-running_statement(const struct rung_migration *m)
-{
-    if (m->note == NULL || strncmp(m->note, "statement ", 10) != 0)
-        return 0;
-    return strtoull(m->note + 10, NULL, 10);
-}
-
 /* Who may not write the ledger is told what is missing; of two tables it is not known
  * which one it was. */
 static bool
@@ -64,7 +55,7 @@ describe_unfinished(
 {
     bool undo = m->undone >= 0;
     long long done = undo ? m->undone : m->recorded_statements;
-    unsigned long long running = running_statement(m);
+    unsigned long long running = chain_noted_statement(m->note);
     const char *command = undo ? "down" : "up";
 
     if (completed && running == 0)
@@ -342,7 +333,7 @@ replace_note(struct survey *s, const struct rung_repair *repair,
 
     write_note(note, repair);
     ledger_sql_note(rows, &s->ledger, m->version, note);
-    if (repair->completed || running_statement(m) == 0)
+    if (repair->completed || chain_noted_statement(m->note) == 0)
         return;
     text_format(mark, sizeof mark, "%.*s", (int)strcspn(m->note, ";"), m->note);
     if (strstr(mark, " failed") != NULL)
@@ -360,7 +351,7 @@ repair_unfinished(struct survey *s, const struct rung_repair *repair,
 {
     struct sqlfile *file = survey_file(s, m->version);
     char hex[CHECKSUM_BYTES];
-    uint64_t running = running_statement(m);
+    uint64_t running = chain_noted_statement(m->note);
     struct ledger_entry entry = { .version = m->version, .checksum = hex };
     char note[NOTE_BYTES];
 
