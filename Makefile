@@ -125,7 +125,7 @@ $(B)/tests/%: tests/unit/%.c $(B)/command $(filter-out $(B)/main.o,$(PROGRAM_OBJ
 		$(filter %.o %.a,$^) $(LIBS) -lcmocka
 
 # Its own allocator, which fails, in front of these; for our calls, not the libraries'.
-FAULTS = malloc calloc realloc initPQExpBuffer appendPQExpBufferStr appendPQExpBufferChar \
+FAULTS = malloc calloc realloc initPQExpBuffer appendPQExpBufferStr \
 	appendBinaryPQExpBuffer PQconndefaults EVP_MD_CTX_new
 $(B)/tests/test_fault: OURS_LINK += $(addprefix -Wl$(,)--wrap=,$(FAULTS))
 

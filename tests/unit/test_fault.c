@@ -34,7 +34,6 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void __real_initPQExpBuffer(PQExpBuffer buffer);
 void __real_appendPQExpBufferStr(PQExpBuffer buffer, const char *text);
-void __real_appendPQExpBufferChar(PQExpBuffer buffer, char c);
 void __real_appendBinaryPQExpBuffer(PQExpBuffer buffer, const char *p, size_t n);
 PQconninfoOption *__real_PQconndefaults(void);
 EVP_MD_CTX *__real_EVP_MD_CTX_new(void);
@@ -44,7 +43,6 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_initPQExpBuffer(PQExpBuffer buffer);
 void __wrap_appendPQExpBufferStr(PQExpBuffer buffer, const char *text);
-void __wrap_appendPQExpBufferChar(PQExpBuffer buffer, char c);
 void __wrap_appendBinaryPQExpBuffer(PQExpBuffer buffer, const char *p, size_t n);
 PQconninfoOption *__wrap_PQconndefaults(void);
 EVP_MD_CTX *__wrap_EVP_MD_CTX_new(void);
@@ -101,12 +99,6 @@ __wrap_appendPQExpBufferStr(PQExpBuffer buffer, const char *text)
     if (fails())
         termPQExpBuffer(buffer);
     __real_appendPQExpBufferStr(buffer, text);
-}
-
-void
-__wrap_appendPQExpBufferChar(PQExpBuffer buffer, char c)
-{
-    __real_appendPQExpBufferChar(buffer, c); /* too many calls to fail each */
 }
 
 void
