@@ -454,7 +454,7 @@ static bool
 check_sum(struct state *s, const struct claim *claim, const struct history_row *row,
     struct rung_error *err)
 {
-    static const char *const ends[] = { "", "\n", "\r\n" }; /* "": as they are */
+    static const char *const ends[] = { "", "\n", "\r\n" }; /* "": as it is */
     struct evidence evidence = { .file = claim->file };
     struct str whole;
     bool same = false;
@@ -467,7 +467,8 @@ check_sum(struct state *s, const struct claim *claim, const struct history_row *
     if (claim->migration != NULL)
         evidence.path = claim->migration->up_path;
     for (size_t i = 0; !same && i < sizeof ends / sizeof *ends; i++) {
-        evidence.original = i == 0 ? whole : with_ends(&s->keep, whole, ends[i]);
+        evidence.original =
+            ends[i][0] == '\0' ? whole : with_ends(&s->keep, whole, ends[i]);
         same = s->history.tool->sum(&s->keep, row, &evidence);
     }
     if (s->keep.failed)
