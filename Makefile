@@ -8,7 +8,7 @@
 LIBRARY = base checksum source sqlfile lexer cursor kind place window split judge rules alter lint conninfo watch pg \
 	ledger foreign trust session batch settle apply chain plan survey kept lock pooler step record review runner \
 	undo author renumber psql script show
-IMPORT  = text convert marks dialect alembic tables adopt import
+IMPORT  = text convert match marks dialect alembic tables adopt import
 PROGRAM = main commands options words help progress report json github listing compare diff process base_revision throwaway testing terminal
 
 B      ?= build

@@ -156,16 +156,6 @@ value(struct state *s, const PGresult *res, int row, int column)
 
 /* ---- files ----------------------------------------------------------------------- */
 
-/* "1.2" of 003_1.2_users.sql: what a title begins with. */
-static struct str
-leading_key(const char *title)
-{
-    struct str s = str_of(title);
-    size_t gap = str_find(s, STR("_"), 0);
-
-    return gap == STR_NONE ? s : str_slice(s, 0, gap);
-}
-
 static bool
 list_files(struct state *s, struct rung_error *err)
 {
@@ -244,67 +234,6 @@ open_source(struct state *s, struct rung_error *err)
 
 /* ---- rows and files -------------------------------------------------------------- */
 
-/* As a title, but that what parts its words is an underscore.  Returns `buffer`. */
-static const char *
-plain_title(struct keep *keep, char buffer[TITLE_ROOM], const char *name)
-{
-    char *copy = keep_room(keep, strlen(name) + 1);
-
-    for (size_t i = 0; copy != NULL && name[i] != '\0'; i++)
-        copy[i] = name[i] == ' ' || name[i] == '-' ? '_' : name[i];
-    return convert_title(buffer, copy == NULL ? "" : copy, TITLE_ROOM);
-}
-
-/* Does a title say what the tool calls it?  Case, blanks and underscores do not matter.
- */
-static bool
-same_name(struct keep *keep, const char *title, const char *name)
-{
-    char ours[TITLE_ROOM], theirs[TITLE_ROOM];
-
-    return name == NULL
-           || str_eq_fold(str_of(plain_title(keep, ours, title)),
-               str_of(plain_title(keep, theirs, name)));
-}
-
-/* What a row calls its file. */
-struct wanted {
-    const char *key, *name; /* name NULL: not recorded */
-    char fit[TITLE_ROOM];   /* the key as a title begins with it */
-};
-
-static struct wanted
-want(const char *key, const char *name)
-{
-    struct wanted wanted = { .key = key, .name = name };
-
-    convert_title(wanted.fit, key, TITLE_ROOM);
-    return wanted;
-}
-
-/* Does the file's title begin with the key?  Then *rest is what follows. */
-static bool
-begins_with_key(
-    const struct claim *claim, const struct wanted *wanted, const char **rest)
-{
-    struct str fit = str_of(wanted->fit);
-
-    if (!str_starts(str_of(claim->title), fit))
-        return false;
-    *rest = claim->title + fit.n;
-    if (**rest == '_')
-        ++*rest;
-    else if (**rest != '\0')
-        return false;
-    return true;
-}
-
-static bool
-is_number(const char *key)
-{
-    return key[0] != '\0' && key[strspn(key, "0123456789")] == '\0';
-}
-
 /* Is it the file of that row?  `whole`: nothing may stand behind the key in its title.
  */
 static bool
@@ -316,12 +245,11 @@ fits(struct state *s, const struct claim *claim, bool renumbered, bool whole,
 
     if (claim->revision != NULL)
         return strcmp(claim->revision, wanted->key) == 0;
-    hit = renumbered
-              ? begins_with_key(claim, wanted, &rest)
-              : is_number(wanted->key) && convert_compare(claim->key, wanted->key) == 0;
+    hit = renumbered ? title_begins(claim->title, wanted, &rest)
+                     : wanted->number && convert_compare(claim->key, wanted->key) == 0;
     if (s->history.tool->bare_names)
         rest += strspn(rest, "0123456789._- ");
-    return hit && (!whole || *rest == '\0') && same_name(&s->keep, rest, wanted->name);
+    return hit && (!whole || *rest == '\0') && title_is(&s->keep, rest, wanted->name);
 }
 
 /* The file of a row; NULL: there is none.  Several may have one name (a change that was
@@ -342,7 +270,7 @@ find_claim(struct state *s, bool renumbered, const struct wanted *wanted)
 static const char *
 key_of(struct state *s, const struct claim *claim)
 {
-    return s->renumbered ? keep_text(&s->keep, leading_key(claim->title)) : claim->key;
+    return s->renumbered ? title_key(&s->keep, claim->title) : claim->key;
 }
 
 /* Do the files look as if they had been numbered anew: 001, 002, ..., and in each title
@@ -359,9 +287,8 @@ look_renumbered(struct state *s)
             || strlen(claim->key) != (size_t)(width < 3 ? 3 : width)
             || !is_digit(claim->title[0])
             || (i > 0
-                && convert_compare(
-                       keep_text(&s->keep, leading_key(s->claims[i - 1].title)),
-                       keep_text(&s->keep, leading_key(claim->title)))
+                && convert_compare(title_key(&s->keep, s->claims[i - 1].title),
+                       title_key(&s->keep, claim->title))
                        >= 0))
             return false;
     }

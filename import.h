@@ -158,6 +158,27 @@ int convert_compare(const char *left, const char *right);
 #define TITLE_ROOM 200
 const char *convert_title(char buffer[TITLE_ROOM], const char *title, size_t room);
 
+/* ---- match.c: what a row calls its file, and what a file is called ----------------
+ */
+
+struct wanted {
+    const char *key, *name; /* name NULL: not recorded */
+    bool number;            /* the key is digits alone */
+    char fit[TITLE_ROOM];   /* the key as a title begins with it */
+};
+
+struct wanted want(const char *key, const char *name);
+
+/* "1.2" of the title "1.2_users": what stands in front of the first underscore. */
+const char *title_key(struct keep *keep, const char *title);
+
+/* Does the title begin with the key?  Then *rest is what follows. */
+bool title_begins(const char *title, const struct wanted *wanted, const char **rest);
+
+/* Does the title say what the tool calls it?  Case, blanks, hyphens and underscores do
+ * not matter; a NULL name is any. */
+bool title_is(struct keep *keep, const char *title, const char *name);
+
 /* ---- marks.c: files that hold both ways --------------------------------------------
  */
 
