@@ -328,18 +328,28 @@ judge_bytes(struct maker *m, struct rung_migration *item, const struct sqlfile *
     }
 }
 
-/* A row without a file. */
+/* A row without a file.  Where it is not done to its end, its file is needed for that.
+ */
 static void
-judge_missing(struct maker *m, struct rung_migration *item)
+judge_missing(
+    struct maker *m, struct rung_migration *item, const struct ledger_row *row)
 {
+    bool half = row->applied_at_us == RUNG_NO_TIME;
+    const char *stands =
+        !half ? "recorded"
+              : keep_format(m, "began, and is done up to statement %" PRId64,
+                  row->statements > 0 ? row->statements : 0);
+
     if (item->version > m->highest_file) {
         item->state = RUNG_STATE_NEWER;
-        set_problem(item, false, "recorded, but newer than every file here",
-            "A release was rolled back, or this directory is not up to date.");
+        set_problem(item, false,
+            keep_format(m, "%s, but newer than every file here", stands),
+            half ? "Bring the file back: `rung up` goes on with it."
+                 : "A release was rolled back, or this directory is not up to date.");
         return;
     }
     item->state = RUNG_STATE_MISSING;
-    set_problem(item, true, "recorded, but there is no such file",
+    set_problem(item, true, keep_format(m, "%s, but there is no such file", stands),
         repair_hint(m, item, "Bring the file back, or forget it with"));
 }
 
@@ -364,7 +374,7 @@ judge_recorded(struct maker *m, struct rung_migration *item, const struct sqlfil
             repair_hint(
                 m, item, "See who wrote that into the ledger, and correct it with"));
     } else if (file == NULL) {
-        judge_missing(m, item);
+        judge_missing(m, item, row);
     } else if (row->applied_at_us == RUNG_NO_TIME) {
         item->state = RUNG_STATE_UNFINISHED;
         set_problem(item, false,

@@ -365,8 +365,7 @@ repair_unfinished(struct survey *s, const struct rung_repair *repair,
         return true;
     }
     if (file == NULL)
-        return err_set(err, RUNG_DRIFT, "%s is gone: bring the file back first",
-            m->recorded_filename);
+        return err_set(err, RUNG_BUG, "a file to settle is gone");
     entry.filename = file->name;
     if (repair->completed && running == 0) {
         entry.checksum = file->checksum;

@@ -394,6 +394,31 @@ assert_resumed() {
     assert_applied 1 2
 }
 
+@test "where an unfinished file is gone, it is said how far it got" {
+    migration 001_t <<<'CREATE TABLE t (n int);'
+    migration 002_n <<<$'-- rung: no-transaction\nINSERT INTO t VALUES (1);\nINSERT INTO u VALUES (1);'
+    run_rung up
+    assert_status 1
+    mv migrations/002_n.sql "$T"
+    run_rung up
+    assert_status 0
+    assert_lines "$err" \
+        'migrations/002_n.sql: warning: began, and is done up to statement 1, but newer than every file here' \
+        'hint: Bring the file back: `rung up` goes on with it.'
+    migration 003_u <<<'CREATE TABLE u (n int);'
+    run_rung up
+    assert_status 3
+    assert_lines "$err" \
+        'migrations/002_n.sql: error: began, and is done up to statement 1, but there is no such file' \
+        'hint: Bring the file back, or forget it with `rung repair 2 --reason TEXT`.'
+    rm migrations/003_u.sql
+    mv "$T/002_n.sql" migrations
+    sql 'CREATE TABLE u (n int)'
+    run_rung up
+    assert_status 0
+    assert_sql 'SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)' '1|1'
+}
+
 @test "what ends its own connection each time is not said to be rolled back, for nobody has seen it" {
     migration 001_a <<<'SELECT 1;'
     migration 002_t <<<'CREATE TABLE t (n int); SELECT pg_terminate_backend(pg_backend_pid());'
