@@ -5,7 +5,7 @@
 
 # ---- what rung is made of, lowest layer first ----------------------------------------
 
-LIBRARY = base checksum source sqlfile lexer cursor kind place window split judge rules alter lint conninfo watch pg \
+LIBRARY = base checksum source sqlfile digest lexer cursor kind place window split judge rules alter lint conninfo watch pg \
 	ledger foreign trust session batch settle apply chain plan survey kept lock pooler step record review runner \
 	undo author renumber psql script show
 IMPORT  = text convert match marks dialect alembic tables adopt import

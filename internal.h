@@ -185,26 +185,6 @@ bool sqldir_open(struct sqldir *dir, const char *path, struct rung_error *err);
 void sqldir_close(struct sqldir *dir);
 
 /*
- * Read every up file (and, with `downs`, down file) once and fill size, checksum and,
- * for small ones while they add up to less than 8 MiB, bytes.
- */
-bool sqldir_hash(struct sqldir *dir, bool downs, struct rung_error *err);
-
-/*
- * The same for up files of at most 4 MiB; larger ones keep an empty checksum for now.
- * `meanwhile`, if not NULL, is called now and then, each millisecond or so.
- */
-bool sqldir_hash_small(struct sqldir *dir, void (*meanwhile)(void *arg), void *arg,
-    struct rung_error *err);
-
-/*
- * Take over what an earlier scan of the same directory learnt about files that have not
- * been touched since: checksum, bytes, verdict.  `old` is left without those bytes.
- */
-void sqldir_adopt(struct sqldir *dir, struct sqldir *old);
-bool sqlfile_hash(struct sqldir *dir, struct sqlfile *file, struct rung_error *err);
-
-/*
  * What is in a name?  Fills type, version and problem; `name` is the bytes of a
  * directory entry that ends in .sql.  Pure.
  */
@@ -217,12 +197,9 @@ bool sqlfile_name_ok(struct str name);
  */
 struct str sqlfile_title(struct str name);
 
-/*
- * Does the file differ from the bytes of `checksum` only in its line endings (LF or
- * CRLF throughout) or a byte order mark?  Reads the file; sets line_endings_only.
+/* How a directory's list is ordered: by version, then name; what has no version last.
  */
-bool sqlfile_line_endings_only(struct sqldir *dir, struct sqlfile *file,
-    const char *checksum, struct rung_error *err);
+int sqlfile_order(const struct sqlfile *a, const struct sqlfile *b);
 
 /* ---- source.c: the bytes of a file ----------------------------------------------- */
 
@@ -273,6 +250,37 @@ bool checksum_source(struct checksum *sum, const struct source *src, uint64_t fr
  * already set.  Reads the file up to there.  Always returns false.
  */
 bool source_place(const struct source *src, uint64_t offset, struct rung_error *err);
+
+/* ---- digest.c: the bytes of the files, read once -----------------------------------
+ */
+
+/*
+ * Read every up file (and, with `downs`, down file) once and fill size, checksum and,
+ * for small ones while they add up to less than 8 MiB, bytes.
+ */
+bool sqldir_hash(struct sqldir *dir, bool downs, struct rung_error *err);
+
+/*
+ * The same for up files of at most 4 MiB; larger ones keep an empty checksum for now.
+ * `meanwhile`, if not NULL, is called now and then, each millisecond or so.
+ */
+bool sqldir_hash_small(struct sqldir *dir, void (*meanwhile)(void *arg), void *arg,
+    struct rung_error *err);
+
+/*
+ * Take over what an earlier scan of the same directory learnt about files that have not
+ * been touched since: checksum, bytes, verdict.  `old` is left without those bytes.
+ */
+void sqldir_adopt(struct sqldir *dir, struct sqldir *old);
+
+bool sqlfile_hash(struct sqldir *dir, struct sqlfile *file, struct rung_error *err);
+
+/*
+ * Does the file differ from the bytes of `checksum` only in its line endings (LF or
+ * CRLF throughout) or a byte order mark?  Reads the file; sets line_endings_only.
+ */
+bool sqlfile_line_endings_only(struct sqldir *dir, struct sqlfile *file,
+    const char *checksum, struct rung_error *err);
 
 /* ---- checksum.c: SHA256SUMS, the digests of a directory ------------------------- */
 
