@@ -70,12 +70,7 @@ apply_sort_error(
         return APPLY_REREAD;    /* another runner was first */
     }
     if (is_ours(batch->failed) && strcmp(state, "42501") == 0) {
-        char name[4 * NAME_BYTES + 8], user[2 * NAME_BYTES + 3];
-
-        err->code = RUNG_DRIFT;
-        err_hint(err, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;",
-            ledger_shown(job->ledger, name, sizeof name),
-            ledger_quote(user, sizeof user, job->ledger->user));
+        ledger_denied(job->ledger, err);
         return APPLY_FAILED;
     }
     if (batch->failed == BATCH_ROW

@@ -1113,6 +1113,9 @@ const char *ledger_shown(const struct ledger *ledger, char *buffer, size_t size)
 bool ledger_judge(const struct ledger *ledger, const PGresult *res, bool *widen,
     struct rung_error *err);
 
+/* The server refused us to write to it: say which right is missing.  False. */
+bool ledger_denied(const struct ledger *ledger, struct rung_error *err);
+
 /* The answer to ledger_sql_columns: say whose table it is.  False, RUNG_DRIFT. */
 bool ledger_foreign(
     const struct ledger *ledger, const PGresult *res, struct rung_error *err);
@@ -1509,7 +1512,7 @@ struct run {
     int64_t keep;         /* undo: what is above this is undone; RUNG_NO_VERSION: all */
     size_t count;         /* undo: or so many of the newest, until `keep` is known */
     int64_t newest;       /* undo of so many: the newest one of them */
-    const char *advice;   /* what to do when it stops, instead of the usual; or NULL */
+    const char *advice;   /* what to do when it stops behind some, or NULL: the usual */
     bool told;            /* the findings were reported */
     bool told_unfinished; /* and, under the lock, what an earlier run left behind */
     bool pooled;          /* a transaction pooler is between */

@@ -14,16 +14,10 @@
 static bool
 explain_denied(const struct survey *s, struct rung_error *err)
 {
-    char name[4 * NAME_BYTES + 8], user[2 * NAME_BYTES + 3];
-
     if (strcmp(err->sqlstate, "42501") != 0)
         return false;
     err->code = RUNG_DRIFT;
-    if (s->kept.oid != 0)
-        return false;
-    return err_hint(err, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;",
-        ledger_shown(&s->ledger, name, sizeof name),
-        ledger_quote(user, sizeof user, s->ledger.user));
+    return s->kept.oid == 0 && ledger_denied(&s->ledger, err);
 }
 
 /* Send what was gathered as one transaction of ours. */

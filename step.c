@@ -85,7 +85,7 @@ advice(const struct run *run, const struct rung_error *err)
 {
     if (err->code == RUNG_DRIFT)
         return "";
-    if (run->advice != NULL)
+    if (run->advice != NULL && run->result->done > 0)
         return run->advice;
     if (err->code == RUNG_CANCELLED || err->code == RUNG_LOCKED
         || err->code == RUNG_UNREACHABLE || is_servers_own(err->sqlstate))

@@ -25,6 +25,17 @@ ledger_shown(const struct ledger *ledger, char *buffer, size_t size)
     return buffer;
 }
 
+bool
+ledger_denied(const struct ledger *ledger, struct rung_error *err)
+{
+    char name[4 * NAME_BYTES + 8], user[2 * NAME_BYTES + 3];
+
+    err->code = RUNG_DRIFT;
+    return err_hint(err, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;",
+        ledger_shown(ledger, name, sizeof name),
+        ledger_quote(user, sizeof user, ledger->user));
+}
+
 static const char *
 kind_name(char relkind)
 {

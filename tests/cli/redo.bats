@@ -120,3 +120,18 @@ unchanged() {
     assert_status 0
     assert_applied 1 2
 }
+
+@test "a down file that fails is named, and what to do fits what was undone before it" {
+    two_tables
+    migration 002_b.down <<<'DROP TABLE nosuch;'
+    unchanged 1 redo
+    assert_err_has 'migrations/002_b.down.sql:1:12: error: table "nosuch" does not exist' \
+        '001-002 are applied. Fix the down file and run `rung down`.'
+    migration 002_b.down <<<'DROP TABLE b;'
+    migration 001_a.down <<<'DROP TABLE nosuch;'
+    run_rung redo 2
+    assert_status 1
+    assert_done 'undid 002_b.sql (1 statement)'
+    assert_err_has '001 is applied. `rung up` applies again what was undone.'
+    assert_applied 1
+}
