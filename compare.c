@@ -57,17 +57,27 @@ kept_text(const struct report *r, int64_t version)
 
 /* False when either text cannot be had.  Free with edit_close, also then. */
 static bool
-edit_open(struct edit *edit, struct report *r, const struct rung_migration *migration)
+edit_open(
+    struct edit *edit, const struct report *r, const struct rung_migration *migration)
 {
     *edit = (struct edit){ .then = NULL };
-    if (r->library == NULL || migration->state != RUNG_STATE_EDITED
-        || r->looks == LOOKS_MOST)
+    if (r->library == NULL || migration->state != RUNG_STATE_EDITED)
         return false;
-    r->looks++;
     edit->then = kept_text(r, migration->version);
     if (edit->then != NULL)
         edit->now = diff_read_file(r->library->directory, migration->filename);
     return edit->now != NULL;
+}
+
+/* The same, but not for ever: nobody has asked for it. */
+static bool
+edit_glance(struct edit *edit, struct report *r, const struct rung_migration *migration)
+{
+    *edit = (struct edit){ .then = NULL };
+    if (migration->state != RUNG_STATE_EDITED || r->looks == LOOKS_MOST)
+        return false;
+    r->looks++;
+    return edit_open(edit, r, migration);
 }
 
 static void
@@ -99,7 +109,7 @@ report_edits(struct report *r, struct rung_list *list)
     for (size_t i = 0; i < list->n; i++) {
         struct edit edit;
 
-        if (edit_open(&edit, r, &list->items[i])) {
+        if (edit_glance(&edit, r, &list->items[i])) {
             list->items[i].line = diff_first_line(edit.then, edit.now);
             if (r->format != FORMAT_JSON)
                 put_edit(r, r->out, r->out_color, &edit);
@@ -115,7 +125,7 @@ report_event_placed(void *report, const struct rung_event *event)
     struct edit edit;
 
     if (event->kind == RUNG_EVENT_FINDING) {
-        if (edit_open(&edit, report, event->migration))
+        if (edit_glance(&edit, report, event->migration))
             placed.line = diff_first_line(edit.then, edit.now);
         edit_close(&edit);
     }
@@ -158,7 +168,6 @@ put_repair(struct report *r, const struct rung_migration *m)
         (void)fputc('\n', r->err);
     }
     put_side(r, "on disk", here ? m->filename : "no such file", m->checksum);
-    r->looks = 0; /* what is to be accepted is shown, however much it is */
     if (edit_open(&edit, r, m))
         put_edit(r, r->err, r->err_color, &edit);
     edit_close(&edit);

@@ -301,7 +301,19 @@ make_job(struct run *run, const struct rung_migration *migration, struct sqlfile
         .migration = migration,
         .undo = migration->step == RUNG_STEP_UNDO,
         .pooled = run->pooled,
-        .below = find_below(&run->survey.list, migration->version) };
+        .below = run->pooled ? find_below(&run->survey.list, migration->version)
+                             : RUNG_NO_VERSION };
+}
+
+/* One more that travels with the others, in order.  Returns how many there are. */
+static size_t
+add_job(struct run *run, struct job *jobs, size_t n,
+    const struct rung_migration *migration, struct sqlfile *file)
+{
+    jobs[n] = make_job(run, migration, file);
+    if (n > 0)
+        jobs[n].below = jobs[n - 1].migration->version;
+    return n + 1;
 }
 
 static void
@@ -368,10 +380,7 @@ gather_pack(struct run *run, size_t i, size_t most, struct job *jobs, size_t *it
             || survey_row(&run->survey, migration->version) != NULL)
             break;
         items[n] = i;
-        jobs[n] = make_job(run, migration, file);
-        if (n > 0)
-            jobs[n].below = jobs[n - 1].migration->version;
-        n++;
+        n = add_job(run, jobs, n, migration, file);
     }
     return n;
 }
@@ -491,13 +500,9 @@ run_together(struct run *run, struct rung_error *err)
         return RUN_FAILED;
     }
     for (size_t i = 0; i < list->n; i++)
-        if (list->items[i].step != RUNG_STEP_NONE) {
-            jobs[n] = make_job(run, &list->items[i],
+        if (list->items[i].step != RUNG_STEP_NONE)
+            n = add_job(run, jobs, n, &list->items[i],
                 survey_file(&run->survey, list->items[i].version));
-            if (n > 0)
-                jobs[n].below = jobs[n - 1].migration->version;
-            n++;
-        }
     for (size_t i = 0; i < n; i++)
         tell_start(run, jobs[i].migration, jobs[i].file->verdict.statements);
     switch (try_step(run, jobs, n, err)) {
